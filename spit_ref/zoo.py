@@ -1,0 +1,135 @@
+"""The models: architectures, tokenizers and where the official weights lie.
+
+Sizes and hashes are those published with "A Spitting Image: Modular Superpixel Tokenization in
+Vision Transformers" (Aasan et al., ECCV 2024 workshops, arXiv 2408.07680).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Tokenizer = Literal["superpixel", "square", "random"]
+Interpolation = Literal["bilinear", "nearest"]
+
+BINS = 16
+"""Side of the grid that every region is resampled to, and bins per histogram axis."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that tells one model from another.
+
+    ``sigma`` is the bandwidth of the joint histograms (in units of the feature range [-1, 1]).
+    ``compactness`` in [0, 1] blends region compactness into the merge scores; None switches the
+    term off.  ``drop_path`` is the stochastic depth used while training.
+    """
+
+    name: str
+    dim: int
+    heads: int
+    depth: int
+    tokenizer: Tokenizer
+    gradient: bool = True
+    sigma: float = 0.025
+    compactness: float | None = None
+    interpolation: Interpolation = "bilinear"
+    classes: int = 1000
+    drop_path: float = 0.0
+    levels: int = 4
+    bins: int = BINS
+
+    @property
+    def token_size(self) -> int:
+        """Values per token row: (3 colours + 1 or 2 histograms) x bins x bins."""
+        return (5 if self.gradient else 4) * self.bins * self.bins
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A published checkpoint: the id in its share link, and the MD5 of the file."""
+
+    share_id: str
+    md5: str
+
+    @property
+    def url(self) -> str:
+        return f"{SHARE_ROOT}{self.share_id}?download=1"
+
+
+SHARE_ROOT = "https://uio-my.sharepoint.com/:u:/g/personal/mariuaas_uio_no/"
+
+_SMALL = {"dim": 384, "heads": 6, "depth": 12}
+_BASE = {"dim": 768, "heads": 12, "depth": 12, "drop_path": 0.2}
+_LARGE = {"dim": 1024, "heads": 16, "depth": 24, "drop_path": 0.2}
+_TINY = {"dim": 64, "heads": 4, "depth": 2, "classes": 10}
+
+_SHAPES: dict[str, tuple[Tokenizer, dict]] = {
+    "spit_tiny": ("superpixel", _TINY),
+    "spit_s16": ("superpixel", _SMALL),
+    "spit_b16": ("superpixel", _BASE),
+    "spit_l16": ("superpixel", _LARGE),
+    "vit_s16": ("square", _SMALL),
+    "vit_b16": ("square", _BASE),
+    "rvit_s16": ("random", _SMALL),
+    "rvit_b16": ("random", _BASE),
+}
+
+# The histograms of these are wider when the model has gradient features.
+_WIDE_SIGMA = {"spit_tiny", "spit_b16", "spit_l16"}
+
+MODEL_NAMES: tuple[str, ...] = tuple(_SHAPES)
+
+OFFICIAL: dict[tuple[str, bool], OfficialFile] = {
+    ("spit_s16", False): OfficialFile(
+        "EZ57Sad2uf9Dizwm3VYhvw4BVdHOxsEJcgyf4vgKsdmgZg", "8e899c846a75c51e1c18538db92efddf"
+    ),
+    ("spit_s16", True): OfficialFile(
+        "Eb9FViSwap5JqYe1mtlC3jQBE-nAMG88MfJfmypT_J8r0Q", "e49be7009c639c0ccda4bd68ed34e5af"
+    ),
+    ("spit_b16", False): OfficialFile(
+        "EXhsshO-DvlIii87kyyEVtoBRFbZaTp8SqTgDJhQ1iQIBw", "9d3483a4c6fdaf603ee6528824d48803"
+    ),
+    ("spit_b16", True): OfficialFile(
+        "EcahlrAzXZ5Bsozrqs4dWLABHFX-V5VH8jQR5ygHhZH30A", "9394072a5d488977b1af05c02aa0d13c"
+    ),
+    ("vit_s16", False): OfficialFile(
+        "EWqHDQvY5V5PjKkMmO5fcFEBKuN6WTfr4a99u8vpNT67WQ", "73af132e4bb1405b510a5eb2ea74cf22"
+    ),
+    ("vit_s16", True): OfficialFile(
+        "EenEECYQaQZFl_GeU2N9q7YB-XOHNyaJXHnC74qREU3cSQ", "b8e4f1f219c3baef47fc465eaef9e0d4"
+    ),
+    ("vit_b16", False): OfficialFile(
+        "EUWJM_RY9IRPvM9dsp2Zzi8B6ZOnhQ_C666TMESzmAQ0sQ", "ce45dcbec70d61d1c9f944e1899247f1"
+    ),
+    ("vit_b16", True): OfficialFile(
+        "EdGx5GaXRshPpOh0gsCHU4cBeZ0FxexzuBm7vTtm67nuTw", "1caa683ecd885347208b0db58118bf40"
+    ),
+    ("rvit_b16", False): OfficialFile(
+        "Ed9R0bQOmslLiPnFX_P0hRoBUf_zQ4pfHXZ3BpQ4iW8JYA", "18c13af67d10f407c3321eb1ca5eb568"
+    ),
+    ("rvit_b16", True): OfficialFile(
+        "EflpV7TP04RKmxg1qfiNovUBo149q0P9j4tmoOTQ-NkV-Q", "50d25403adfd5a12d7cb07f7ebfced97"
+    ),
+}
+
+
+def model_config(name: str, *, gradient: bool = True, classes: int | None = None) -> ModelConfig:
+    """The configuration of a model by name.
+
+    ``classes`` None keeps the model's own number (1000; 10 for ``spit_tiny``).
+    Raises ValueError for an unknown name.
+    """
+    if name not in _SHAPES:
+        raise ValueError(f"unknown model {name!r}: choose one of {', '.join(MODEL_NAMES)}")
+    tokenizer, shape = _SHAPES[name]
+    config = ModelConfig(
+        name=name,
+        tokenizer=tokenizer,
+        gradient=gradient,
+        sigma=0.05 if gradient and name in _WIDE_SIGMA else 0.025,
+        compactness=0.1 if tokenizer == "superpixel" and not gradient else None,
+        interpolation="nearest" if tokenizer == "square" else "bilinear",
+        **shape,
+    )
+    return config if classes is None else replace(config, classes=classes)
