@@ -55,9 +55,24 @@ def region_features(
     if budget < 1:
         raise ValueError(f"max_tokens must be at least 1, not {budget}")
     features = pixel_features(unit)
-    tokens = unit.new_zeros(unit.shape[0], budget, bins * bins * (5 if gradient else 4))
+    return token_rows(features, labels, counts, budget, bins, sigma, gradient, interpolation)
+
+
+def token_rows(
+    features: PixelFeatures,
+    labels: Tensor,
+    counts: Tensor,
+    max_tokens: int,
+    bins: int,
+    sigma: float,
+    gradient: bool,
+    interpolation: str,
+) -> Tensor:
+    """As :func:`region_features`, from features and without checks."""
+    token_size = bins * bins * (5 if gradient else 4)
+    tokens = features.contrast.new_zeros(labels.shape[0], max_tokens, token_size)
     for index, count in enumerate(counts.tolist()):
-        used = min(count, budget)
+        used = min(count, max_tokens)
         one = PixelFeatures(features.contrast[index], features.gradient[index])
         rows = _image_rows(one, labels[index].long(), used, bins, sigma, gradient, interpolation)
         tokens[index, :used] = rows.flatten(1)

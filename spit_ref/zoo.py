@@ -7,7 +7,7 @@ Vision Transformers" (Aasan et al., ECCV 2024 workshops, arXiv 2408.07680).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Tokenizer = Literal["superpixel", "square", "random"]
 Interpolation = Literal["bilinear", "nearest"]
@@ -64,7 +64,7 @@ _BASE = {"dim": 768, "heads": 12, "depth": 12, "drop_path": 0.2}
 _LARGE = {"dim": 1024, "heads": 16, "depth": 24, "drop_path": 0.2}
 _TINY = {"dim": 64, "heads": 4, "depth": 2, "classes": 10}
 
-_SHAPES: dict[str, tuple[Tokenizer, dict]] = {
+_SHAPES: dict[str, tuple[Tokenizer, dict[str, Any]]] = {
     "spit_tiny": ("superpixel", _TINY),
     "spit_s16": ("superpixel", _SMALL),
     "spit_b16": ("superpixel", _BASE),

@@ -1,0 +1,125 @@
+"""The ONNX model: the traced trunk, with the tokenizer's custom ops put in front."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import torch
+
+from export.precision import Precision
+from export.tokenizer_graph import tokenizer_graph
+from export.trunk_graph import TrunkGraph
+from plugins.contracts import CONTRACTS, DOMAIN
+from spit_ref.model import Spit
+
+OPSET = 20
+EXTRA_OUTPUTS = ("tokens", "embeddings", "attention")
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What to export.
+
+    height, width  static image size
+    max_tokens     token budget T
+    precision      of the trunk's matrix products
+    extras         more outputs, any of EXTRA_OUTPUTS
+    trunk_only     leave the tokenizer out: inputs are tokens and num_tokens, and T is dynamic
+    """
+
+    height: int
+    width: int
+    max_tokens: int
+    precision: Precision
+    extras: tuple[str, ...] = ()
+    trunk_only: bool = False
+
+
+def build_graph(model: Spit, options: GraphOptions) -> ir.Model:
+    """The ONNX model of ``model``, batch dynamic.
+
+    Input: images uint8 [B, 3, H, W].  Outputs: logits float32 [B, classes], labels int32 [B, H, W],
+    num_tokens int32 [B], then the extras in float32.  Of the trunk alone: tokens float32 [B, T, D]
+    and num_tokens to logits and extras.
+    """
+    graph = _traced_trunk(model, options)
+    if not options.trunk_only:
+        _prepend_tokenizer(graph, model, options)
+    return graph
+
+
+def save_graph(model: ir.Model, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write ``path`` and, beside it, ``path.data`` with the weights; then check what was written.
+
+    Raises onnx.checker.ValidationError or onnx.shape_inference.InferenceError.
+    """
+    model.metadata_props.update(metadata)
+    model.producer_name, model.producer_version = "spit-edge", metadata.get("spit_edge", "")
+    ir.save(model, path, external_data=f"{path.name}.data")
+    onnx.checker.check_model(str(path))
+    graph = onnx.load(str(path), load_external_data=False)
+    onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _traced_trunk(model: Spit, options: GraphOptions) -> ir.Model:
+    """The trunk with dynamic batch and token dimensions."""
+    extras = tuple(name for name in options.extras if name != "tokens")
+    trunk = TrunkGraph(model, options.precision, extras).eval()
+    # Sizes that are neither 1 nor each other, so that the tracer confuses no dimensions.
+    example = (torch.zeros(2, 7, model.config.token_size), torch.full((2,), 7, dtype=torch.int32))
+    batch, length = torch.export.Dim("B", min=1), torch.export.Dim("T", min=1)
+    with _quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            trunk,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["tokens", "num_tokens"],
+            output_names=["logits", *extras],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch}),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter prints and warns about itself; its exceptions say all that matters."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _prepend_tokenizer(model: ir.Model, spit: Spit, options: GraphOptions) -> None:
+    """Replace the trunk's inputs by the tokenizer."""
+    graph = model.graph
+    front = tokenizer_graph(spit, options.height, options.width, options.max_tokens)
+    tokens, counts = graph.inputs
+    ir.convenience.replace_all_uses_with([tokens, counts], [front.tokens, front.counts])
+    graph.inputs[:] = [front.images]
+    for value in front.constants:
+        graph.register_initializer(value)
+    graph.insert_before(graph[0], front.nodes)
+    graph.opset_imports[DOMAIN] = max(contract.version for contract in CONTRACTS)
+    logits, *extras = graph.outputs
+    for value in extras:  # the trunk left the number of tokens open
+        rows = options.max_tokens + (value.name == "embeddings")
+        value.shape = ir.Shape(["B", rows, *list(value.shape or ())[2:]])
+    if "tokens" in options.extras:
+        extras.insert(options.extras.index("tokens"), front.tokens)
+    graph.outputs[:] = [logits, front.labels, front.counts, *extras]

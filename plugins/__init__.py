@@ -1,0 +1,1 @@
+"""The custom ops of exported graphs: their contracts, and what executes them."""

@@ -1,0 +1,76 @@
+"""The custom ops inside ONNX Runtime, registered through onnxruntime-extensions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import onnxruntime_extensions as ortx
+
+from plugins.contracts import CONTRACTS, Contract
+from plugins.implementation import IMPLEMENTATIONS, Arrays
+
+_DTYPES = {
+    "float32": ortx.PyCustomOpDef.dt_float,
+    "int32": ortx.PyCustomOpDef.dt_int32,
+    "int64": ortx.PyCustomOpDef.dt_int64,
+}
+_ATTRIBUTES = {
+    "int": ortx.PyCustomOpDef.dt_int64,
+    "float": ortx.PyCustomOpDef.dt_float,
+    "string": ortx.PyCustomOpDef.dt_string,
+}
+_failures = threading.local()
+
+
+def register_ops(options: onnxruntime.SessionOptions) -> None:
+    """Make the ops known to sessions created with ``options``."""
+    _define_ops()
+    options.register_custom_ops_library(ortx.get_library_path())
+
+
+@contextmanager
+def raising_op_errors() -> Iterator[None]:
+    """Around a session's ``run``: raises what an op raised inside it.
+
+    An exception that leaves a Python op ends the process, so ops keep theirs until here.  ONNX
+    Runtime runs them on the thread that called ``run``.
+    """
+    _failures.first = None
+    yield
+    if _failures.first is not None:
+        raise _failures.first
+
+
+@cache
+def _define_ops() -> None:
+    """Ops are defined once per process: the registry of onnxruntime-extensions is global."""
+    for contract in CONTRACTS:
+        ortx.onnx_op(
+            op_type=contract.op_type,
+            inputs=[_DTYPES[port.dtype] for port in contract.inputs],
+            outputs=[_DTYPES[port.dtype] for port in contract.outputs],
+            attrs={a.name: _ATTRIBUTES[a.type] for a in contract.attributes},
+        )(partial(_guarded, contract))
+
+
+def _guarded(contract: Contract, *inputs: np.ndarray, **attributes: Any) -> Any:
+    try:
+        outputs = _compute(contract, inputs, attributes)
+    except BaseException as error:  # Ctrl-C included: it, too, must not pass through C++ here
+        _failures.first = getattr(_failures, "first", None) or error
+        outputs = tuple(np.zeros([1] * len(p.shape), p.dtype) for p in contract.outputs)
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _compute(contract: Contract, inputs: Arrays, attributes: dict[str, Any]) -> Arrays:
+    if getattr(_failures, "first", None) is not None:
+        raise RuntimeError("an op before this one failed")
+    values = contract.attribute_values(attributes)
+    computed = {k: v for k, v in values.items() if not k.startswith("plugin_")}
+    return IMPLEMENTATIONS[contract.name](*inputs, **computed)

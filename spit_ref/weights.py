@@ -1,0 +1,312 @@
+"""Weights for a model: the official file, a checkpoint of one's own, or seeded random values."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import uuid
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException, IncompleteRead
+from pathlib import Path
+from typing import BinaryIO, Literal
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, Request, build_opener
+
+import torch
+from rich import progress
+from rich.console import Console
+from torch import Tensor
+
+from spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
+
+Shapes = dict[str, tuple[int, ...]]
+
+OFFICIAL_CLASSES = 1000
+INIT_STD = 0.02
+CHUNK = 1 << 18  # bytes read at a time
+LISTED = 8  # keys of one kind that an error names
+
+
+class WeightsError(Exception):
+    """Weights could not be had; the message says what was wrong, where, and what to do."""
+
+
+class DownloadError(WeightsError):
+    """A file could not be downloaded, or what came was not that file."""
+
+
+class WrongCheckpoint(WeightsError):
+    """A file is not a checkpoint, or not one of this model."""
+
+
+class RandomWeightsWarning(UserWarning):
+    """Random weights stand in for real ones."""
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where weights came from; ``location`` is a URL, a path or "seed N"."""
+
+    source: Literal["official", "file", "random"]
+    location: str
+    sha256: str
+    seed: int | None = None
+
+
+def resolve_weights(
+    config: ModelConfig, weights: str | Path = "auto", *, seed: int = 0
+) -> tuple[dict[str, Tensor], WeightsInfo]:
+    """The float32 state dict of a model, in the order of `checkpoint_shapes`, and its origin.
+
+    ``weights`` is "official" (cached or downloaded), "random" (drawn from ``seed``), "auto"
+    (official if it can be had, else random with a `RandomWeightsWarning`), or the path of a
+    checkpoint; a `Path` is always a path.  Raises WeightsError.
+    """
+    if weights == "official":
+        return _official(config)
+    if weights == "auto":
+        try:
+            return _official(config)
+        except WrongCheckpoint:
+            raise
+        except WeightsError as error:
+            message = f"{config.name} runs on RANDOM weights, so its predictions are meaningless; "
+            message += f"pass real ones with --weights PATH. Reason: {error}"
+            warnings.warn(message, RandomWeightsWarning, stacklevel=2)
+    if weights in ("auto", "random"):
+        state = random_state(config, seed)
+        return state, WeightsInfo("random", f"seed {seed}", state_dict_sha256(state), seed)
+    path = Path(os.path.expanduser(weights))
+    state = _load(path, config)
+    return state, WeightsInfo("file", str(path), state_dict_sha256(state))
+
+
+def checkpoint_shapes(config: ModelConfig) -> Shapes:
+    """Every key of a checkpoint of this model with its shape."""
+
+    def affine(name: str, *shape: int) -> Shapes:
+        return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+    d = config.dim
+    block = affine("norm1", d) | affine("norm2", d)
+    block |= {"ls1.lambda_": (d,), "ls2.lambda_": (d,), "att.qkv.linear.weight": (3 * d, d)}
+    block |= affine("att.proj.linear", d, d)
+    block |= affine("mlp.L1.linear", 4 * d, d) | affine("mlp.L2.linear", d, 4 * d)
+
+    shapes: Shapes = {"embedder.cls_token": (d,)}
+    shapes |= affine("embedder.embedder.linear", d, config.token_size)
+    for i in range(config.depth):
+        shapes |= {f"blocks.{i}.{key}": shape for key, shape in block.items()}
+    return shapes | affine("norm", d) | affine("head", config.classes, d)
+
+
+def random_state(config: ModelConfig, seed: int) -> dict[str, Tensor]:
+    """Random float32 weights that depend on ``config`` and ``seed`` alone."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(key: str, shape: tuple[int, ...]) -> Tensor:
+        # Published training starts lambda_ near 0, where the blocks would hardly take part and
+        # a parity check on random weights would check nothing: here they take part fully.
+        if key.endswith("lambda_"):
+            return torch.ones(shape)
+        if "norm" in key:
+            return torch.full(shape, 1.0 if key.endswith("weight") else 0.0)
+        tensor = torch.empty(shape)
+        if key.endswith("bias"):
+            return tensor.normal_(std=INIT_STD, generator=generator)
+        cut = 2 * INIT_STD
+        return torch.nn.init.trunc_normal_(tensor, 0.0, INIT_STD, -cut, cut, generator=generator)
+
+    return {key: draw(key, shape) for key, shape in checkpoint_shapes(config).items()}
+
+
+def state_dict_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of keys and values, whatever the file format and the order of the keys.
+
+    Hashed per sorted key: "key|d0,d1|dtype|" in UTF-8 (dtype as in "float32"), then the values,
+    row-major and little-endian.
+    """
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        shape = ",".join(map(str, tensor.shape))
+        digest.update(f"{key}|{shape}|{str(tensor.dtype).removeprefix('torch.')}|".encode())
+        values = tensor.reshape(-1).view(torch.uint8)
+        if sys.byteorder == "big":
+            values = values.reshape(-1, tensor.element_size()).flip(1).reshape(-1)
+        digest.update(values.numpy().data)
+    return digest.hexdigest()
+
+
+def check_state(state: object, config: ModelConfig, where: str) -> dict[str, Tensor]:
+    """``state`` as float32 tensors, in the order of `checkpoint_shapes`.
+
+    Raises WrongCheckpoint, naming ``where``, for anything but a state dict with the keys and
+    shapes of this model whose values are dense, floating point and finite.
+    """
+    tensors: dict[str, Tensor] = {}
+    items = state.items() if isinstance(state, Mapping) else [(None, state)]
+    for key, value in items:
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            what = "it" if key is None else repr(key)
+            raise WrongCheckpoint(
+                f"{where} is no state dict of named tensors ({what} is a {type(value).__name__}): "
+                "save model.state_dict() by itself and pass that file."
+            )
+        tensors[key] = value
+    _check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, config, where)
+    return {key: _as_float32(tensors[key], key, where) for key in checkpoint_shapes(config)}
+
+
+def _check_shapes(found: Shapes, config: ModelConfig, where: str) -> None:
+    wanted = checkpoint_shapes(config)
+    both = [key for key in wanted if key in found]
+    differences = {
+        "missing": [key for key in wanted if key not in found],
+        "unexpected": [key for key in found if key not in wanted],
+        "wrong shape": [f"{k} {found[k]} not {wanted[k]}" for k in both if found[k] != wanted[k]],
+    }
+    lines = ""
+    for kind, keys in differences.items():
+        more = f", ... and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+        lines += f"\n  {kind}: {', '.join(keys[:LISTED])}{more}" if keys else ""
+    if lines:
+        n = sum(found.get("head.bias", ()))
+        zoo = [model_config(m, gradient=g, classes=n) for m in MODEL_NAMES for g in (True, False)]
+        fits = [known for known in zoo if checkpoint_shapes(known) == found]
+        looks = f" (this looks like {_label(*fits)})" if fits else ""
+        raise WrongCheckpoint(
+            f"{where} is no checkpoint of {_label(config)}{looks}: pass another file, or choose "
+            f"the model it belongs to.{lines}"
+        )
+
+
+def _label(config: ModelConfig, *others: ModelConfig) -> str:
+    names = " or ".join(each.name for each in (config, *others))
+    gradient = "with" if config.gradient else "without"
+    size = f"dim {config.dim}, depth {config.depth}, {config.token_size} values per token"
+    return f"{names} {gradient} gradient features [{size}, {config.classes} classes]"
+
+
+def _as_float32(tensor: Tensor, key: str, where: str) -> Tensor:
+    if tensor.is_meta or tensor.layout is not torch.strided or not tensor.is_floating_point():
+        fault = f"is not a dense floating point tensor ({tensor.dtype})"
+    else:
+        tensor = tensor.detach().to(torch.float32).contiguous()
+        if tensor.isfinite().all():
+            return tensor
+        fault = "has values that are NaN or beyond float32"
+    raise WrongCheckpoint(f"{where}: {key} {fault}, so no model can run on it: pass another file.")
+
+
+def _load(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    try:
+        if zipfile.is_zipfile(path):  # torch.load does not look at the checksums
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise WeightsError(
+            f"{path} could not be read ({error.strerror}): pass the path of a checkpoint "
+            "or one of the words auto, official and random."
+        ) from error
+    except Exception as error:  # a damaged file makes torch.load raise nearly anything
+        raise WrongCheckpoint(
+            f"{path} is damaged, or no PyTorch checkpoint, or holds more than tensors "
+            f"({type(error).__name__}): pass a state dict saved with torch.save."
+        ) from error
+    return check_state(state, config, str(path))
+
+
+def cache_path(config: ModelConfig) -> Path:
+    """Where the official file of this model is kept, in the cache folder of torch.hub."""
+    kind = "gradient" if config.gradient else "plain"
+    return Path(torch.hub.get_dir()) / "checkpoints" / f"{config.name}_{kind}.pth"
+
+
+def _official(config: ModelConfig) -> tuple[dict[str, Tensor], WeightsInfo]:
+    file = OFFICIAL.get((config.name, config.gradient))
+    if file is None or config.classes != OFFICIAL_CLASSES:
+        raise WeightsError(
+            f"No official weights exist of {_label(config)}: pass a checkpoint or the word random."
+        )
+    path = cache_path(config)
+    if not _is_cached(path, file.md5):
+        download(file.url, path, file.md5)
+    state = _load(path, config)
+    return state, WeightsInfo("official", file.url, state_dict_sha256(state))
+
+
+def _is_cached(path: Path, md5: str) -> bool:
+    """Whether ``path`` has this MD5; a file that has another is removed with a warning."""
+    try:
+        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        if found != md5:
+            path.unlink()
+            message = f"{path} had MD5 {found}, not {md5}: it was removed and is downloaded again."
+            warnings.warn(message, stacklevel=4)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise WeightsError(f"{path} is in the way ({error.strerror}): remove it.") from error
+    return found == md5
+
+
+def download(url: str, target: Path, md5: str, *, timeout: float = 15.0) -> None:
+    """Download ``url`` to ``target``, which appears whole and with this MD5, or not at all.
+
+    ``timeout``: seconds the server may be silent.  Raises DownloadError.
+    """
+    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    try:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError("only http and https are allowed")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("xb") as file:
+            found = _transfer(url, file, timeout)
+        if found != md5:
+            raise ValueError(f"its MD5 is {found}, not {md5} as published")
+        os.replace(partial, target)
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
+        raise DownloadError(
+            f"{url} could not be downloaded ({str(error) or type(error).__name__}): download it by "
+            f"hand in a browser, then pass --weights PATH or put it at {target}."
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _transfer(url: str, file: BinaryIO, timeout: float) -> str:
+    """Stream what ``url`` answers into ``file``; returns its MD5."""
+    # Share links set a cookie as they redirect, and want it back.
+    opener = build_opener(HTTPCookieProcessor())
+    request = Request(url, headers={"User-Agent": "spit-edge"})
+    sizes = (progress.BarColumn(), progress.DownloadColumn())
+    times = (progress.TransferSpeedColumn(), progress.TimeRemainingColumn())
+    shown = progress.Progress("weights", *sizes, *times, console=Console(stderr=True))
+    digest, done = hashlib.md5(usedforsecurity=False), 0
+    with opener.open(request, timeout=timeout) as answer, shown:
+        size: int | None = answer.length
+        task = shown.add_task("", total=size)
+        html = answer.headers.get_content_type() == "text/html"
+        with suppress(IncompleteRead, ConnectionResetError):
+            while chunk := answer.read(CHUNK):
+                start = b"" if done else chunk.lstrip()[:16].lower()
+                if html or start.startswith((b"<!doctype html", b"<html")):
+                    raise ValueError("a web page came; share links may answer with a login page")
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                shown.update(task, completed=done)
+    if size is not None and done < size:
+        raise ValueError(f"the connection was cut after {done} of {size} bytes")
+    return digest.hexdigest()
