@@ -44,7 +44,7 @@ def tokenizer_graph(model: Spit, height: int, width: int, max_tokens: int) -> To
     pixels = tape.op("Cast", [images], {"to": ir.DataType.FLOAT})
     _describe(pixels, "pixels", ir.DataType.FLOAT, shape)
     if model.config.tokenizer == "superpixel":
-        labels, counts = _superpixels(tape, pixels, model)
+        labels, counts = _superpixels(tape, pixels, model, (height, width))
     else:
         labels, counts = _fixed_regions(tape, pixels, model, height, width)
     (tokens,) = _custom_op(
@@ -59,11 +59,14 @@ def tokenizer_graph(model: Spit, height: int, width: int, max_tokens: int) -> To
             "interpolation": model.config.interpolation,
         },
         {"tokens": "tokens"},
+        (height, width),
     )
     return TokenizerGraph(tape.nodes, tape.initializers, images, labels, counts, tokens)
 
 
-def _superpixels(tape: Tape, pixels: ir.Value, model: Spit) -> tuple[ir.Value, ir.Value]:
+def _superpixels(
+    tape: Tape, pixels: ir.Value, model: Spit, size: tuple[int, int]
+) -> tuple[ir.Value, ir.Value]:
     config = model.config
     labels, counts = _custom_op(
         tape,
@@ -71,6 +74,7 @@ def _superpixels(tape: Tape, pixels: ir.Value, model: Spit) -> tuple[ir.Value, i
         [pixels],
         {"levels": config.levels, "compactness": config.compactness or 0.0},
         {"labels": "labels", "counts": "num_tokens"},
+        size,
     )
     return labels, counts
 
@@ -102,15 +106,15 @@ def _custom_op(
     inputs: Sequence[ir.Value],
     attributes: Mapping[str, Value],
     names: Mapping[str, str],
+    size: tuple[int, int],
 ) -> Sequence[ir.Value]:
-    """A node of a custom op; ``names`` maps the contract's outputs to names in the graph."""
+    """A node of a custom op on images of ``size`` (height, width); ``names`` maps the contract's
+    outputs to names in the graph."""
     values = contract.attribute_values(attributes)
-    shape = inputs[0].shape
-    assert shape is not None
     outputs = tape.op_multi_out(
         contract.name, inputs, values, domain=DOMAIN, num_outputs=len(contract.outputs)
     )
-    symbols = {"B": "B", "H": shape[2], "W": shape[3]}
+    symbols: dict[str, int | str] = {"B": "B", "H": size[0], "W": size[1]}
     shapes = contract.output_shapes(symbols, values)
     for value, port, dims in zip(outputs, contract.outputs, shapes, strict=True):
         _describe(value, names[port.name], _TYPES[port.dtype], ir.Shape(dims))

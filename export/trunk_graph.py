@@ -33,7 +33,9 @@ class TrunkGraph(nn.Module):
         self.trunk = trunk
         self.cls_token = trunk.embedder.cls_token
         self.embedder = _reduced(trunk.embedder.embedder.linear, self.dtype)
-        self.blocks = nn.ModuleList(BlockGraph(block, self.dtype) for block in trunk.blocks)
+        self.blocks = nn.ModuleList(
+            BlockGraph(block, self.dtype) for block in trunk.blocks if isinstance(block, Block)
+        )
 
     def forward(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, ...]:
         x = self.embedder(tokens.to(self.dtype)).float()

@@ -33,7 +33,7 @@ class Attribute:
 
     def checked(self, value: Value, op: str) -> Value:
         """``value`` in the attribute's type; raises ContractError if it does not fit."""
-        wanted = {"int": int, "float": (int, float), "string": str}[self.type]
+        wanted = {"int": (int,), "float": (int, float), "string": (str,)}[self.type]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise ContractError(f"{op}: {self.name} must be of type {self.type}, not {value!r}")
         if isinstance(value, str):

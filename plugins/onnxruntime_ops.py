@@ -25,7 +25,17 @@ _ATTRIBUTES = {
     "float": ortx.PyCustomOpDef.dt_float,
     "string": ortx.PyCustomOpDef.dt_string,
 }
-_failures = threading.local()
+
+
+class _Run(threading.local):
+    """What the ops of the run on this thread gave, and the first exception among them."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, np.ndarray] = {}
+        self.failure: BaseException | None = None
+
+
+_run = _Run()
 
 
 def register_ops(options: onnxruntime.SessionOptions) -> None:
@@ -35,16 +45,20 @@ def register_ops(options: onnxruntime.SessionOptions) -> None:
 
 
 @contextmanager
-def raising_op_errors() -> Iterator[None]:
-    """Around a session's ``run``: raises what an op raised inside it.
+def captured_outputs() -> Iterator[dict[str, np.ndarray]]:
+    """Around a session's ``run``: the custom ops' outputs by their contracts' names.
 
-    An exception that leaves a Python op ends the process, so ops keep theirs until here.  ONNX
-    Runtime runs them on the thread that called ``run``.
+    Raises what an op raised: an exception that leaves a Python op ends the process, so ops keep
+    theirs until here.  ONNX Runtime runs them on the thread that called ``run``.
     """
-    _failures.first = None
-    yield
-    if _failures.first is not None:
-        raise _failures.first
+    _run.outputs, _run.failure = {}, None
+    captured = _run.outputs
+    try:
+        yield captured
+        if _run.failure is not None:
+            raise _run.failure
+    finally:
+        _run.outputs, _run.failure = {}, None
 
 
 @cache
@@ -60,17 +74,19 @@ def _define_ops() -> None:
 
 
 def _guarded(contract: Contract, *inputs: np.ndarray, **attributes: Any) -> Any:
-    try:
-        outputs = _compute(contract, inputs, attributes)
-    except BaseException as error:  # Ctrl-C included: it, too, must not pass through C++ here
-        _failures.first = getattr(_failures, "first", None) or error
-        outputs = tuple(np.zeros([1] * len(p.shape), p.dtype) for p in contract.outputs)
+    outputs: Arrays = tuple(np.zeros([1] * len(p.shape), p.dtype) for p in contract.outputs)
+    if _run.failure is None:
+        try:
+            outputs = _compute(contract, inputs, attributes)
+        except BaseException as error:  # Ctrl-C included: it must not pass through C++ either
+            _run.failure = error
     return outputs if len(outputs) > 1 else outputs[0]
 
 
 def _compute(contract: Contract, inputs: Arrays, attributes: dict[str, Any]) -> Arrays:
-    if getattr(_failures, "first", None) is not None:
-        raise RuntimeError("an op before this one failed")
     values = contract.attribute_values(attributes)
     computed = {k: v for k, v in values.items() if not k.startswith("plugin_")}
-    return IMPLEMENTATIONS[contract.name](*inputs, **computed)
+    outputs = IMPLEMENTATIONS[contract.name](*inputs, **computed)
+    named = zip((port.name for port in contract.outputs), outputs, strict=True)
+    _run.outputs.update(named)
+    return outputs

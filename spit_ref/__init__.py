@@ -1,5 +1,6 @@
 """SPiT in PyTorch: the definition of the model, which every other back end is judged by."""
 
+from spit_ref.download import WeightsError
 from spit_ref.model import Spit, SpitOutput, load_model
 from spit_ref.region_features import region_features
 from spit_ref.superpixel_merge import superpixel_merge
@@ -8,7 +9,7 @@ from spit_ref.tessellation import (
     square_tessellation,
     voronoi_tessellation,
 )
-from spit_ref.weights import RandomWeightsWarning, WeightsError
+from spit_ref.weights import RandomWeightsWarning
 from spit_ref.zoo import MODEL_NAMES, ModelConfig, model_config
 
 __all__ = [

@@ -2,8 +2,9 @@
 
 The merge step turns a difference in the last bit of a score into a different superpixel, so
 everything before the labels uses only individually rounded IEEE float32 ``+ - * /`` and ``sqrt`` in
-a fixed order, and integers.  The functions below are built from nothing else; a kernel that performs
-the same operations in the same order, without fusing a product and a sum, gives the same bits.
+a fixed order, and integers.  The functions below are built from nothing else; a kernel that
+performs the same operations in the same order, without fusing a product and a sum, gives the same
+bits.
 
 Measured largest errors against float64 (``tests/test_exact.py`` holds them below 2 ulp):
 
@@ -78,7 +79,7 @@ ASINH_Q = (
 
 
 def divide(a: Tensor, b: float) -> Tensor:
-    """``a / b``, correctly rounded (some back ends replace ``a / scalar`` by ``a * (1 / scalar)``)."""
+    """``a / b``, correctly rounded: some back ends replace ``a / scalar`` by a product."""
     return a / torch.full_like(a, b)
 
 
@@ -164,7 +165,7 @@ def _log_tail(r: Tensor) -> Tensor:
 
 
 def _split(x: Tensor) -> tuple[Tensor, Tensor]:
-    """``x = 2^e m`` with ``m`` in [sqrt(1/2), sqrt(2)), ``e`` as float32; ``x`` positive, normal."""
+    """``x = 2^e m``, ``m`` in [sqrt(1/2), sqrt(2)), ``e`` as float32; ``x`` positive, normal."""
     bits = x.contiguous().view(torch.int32)
     e = ((bits >> 23) - 126).to(torch.float32)
     m = ((bits & 0x007FFFFF) | 0x3F000000).view(torch.float32)  # [1/2, 1)

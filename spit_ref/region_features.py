@@ -42,7 +42,7 @@ def region_features(
     interpolation  "bilinear", or "nearest" (half to even)
 
     Returns tokens float32 [B, T, K * K * C], zero beyond ``counts``.  The last axis holds, cell by
-    cell (row by row), r, g, b, the histogram of positions and, with ``gradient``, that of gradients.
+    cell (row by row), r, g, b, the position histogram and, with ``gradient``, that of gradients.
     """
     unit = checked_images(images)
     checked_labels(labels, counts, images)
@@ -90,7 +90,7 @@ def _image_rows(
 ) -> Tensor:
     """Rows [count, K, K, C] of the first ``count`` regions of one image; ``labels`` [H, W]."""
     colours = _resample(features.colour, labels, count, bins, interpolation == "nearest")
-    y, x = positions(*labels.shape, labels.device)
+    y, x = positions(labels.shape[0], labels.shape[1], labels.device)
     pairs = [(y.view(-1, 1).expand(labels.shape), x.view(1, -1).expand(labels.shape))]
     if gradient:
         pairs.append((features.gradient[0], features.gradient[1]))
@@ -101,7 +101,7 @@ def _image_rows(
 def _resample(colour: Tensor, labels: Tensor, count: int, bins: int, nearest: bool) -> Tensor:
     """Colours [count, K, K, 3] on a K x K grid over each region's bounding box, times how much of
     the sample belongs to the region."""
-    height, width = labels.shape
+    width = labels.shape[1]
     row, row_next, row_part = _sample_positions(labels, 0, count, bins, nearest)
     column, column_next, column_part = _sample_positions(labels, 1, count, bins, nearest)
     flat, members = colour.flatten(1), labels.flatten()
@@ -155,13 +155,14 @@ def _joint_histogram(
     order = order[: int(sizes.sum())]
     f_weights = _kernel_weights(f, bins, sigma).flatten(0, 1)[order]
     g_weights = _kernel_weights(g, bins, sigma).flatten(0, 1)[order]
+    parts = sizes.tolist()
     sums = []
     for rows, columns in zip(
-        f_weights.split(sizes.tolist()), g_weights.split(sizes.tolist()), strict=True
+        torch.split(f_weights, parts), torch.split(g_weights, parts), strict=True
     ):
         # Whole numbers below 2^53: the matrix product is exact in whatever order it is computed.
         total = torch.zeros(bins, bins, dtype=torch.int64, device=f.device)
-        for a, b in zip(rows.split(_CHUNK), columns.split(_CHUNK), strict=True):
+        for a, b in zip(torch.split(rows, _CHUNK), torch.split(columns, _CHUNK), strict=True):
             total += (a.t() @ b).to(torch.int64)
         sums.append(total)
     scaled = torch.stack(sums).to(torch.float32) * (4.0 / HISTOGRAM_ONE**2)
@@ -169,7 +170,7 @@ def _joint_histogram(
 
 
 def _kernel_weights(f: Tensor, bins: int, sigma: float) -> Tensor:
-    """exp(-((f - c_k) / sigma)^2 / 2) for every bin centre, [..., K], as whole numbers (float64)."""
+    """exp(-((f - c_k) / sigma)^2 / 2) for every bin centre, [..., K]: whole numbers in float64."""
     centres = torch.tensor([-1.0 + (2 * k + 1) / bins for k in range(bins)], device=f.device)
     inverse = 1.0 / torch.tensor(sigma, dtype=torch.float32, device=f.device)
     t = (f.unsqueeze(-1) - centres) * inverse

@@ -84,7 +84,8 @@ def _voronoi(seed: int, height: int, width: int) -> Tensor:
 def _pca_tree(seed: int, height: int, width: int) -> Tensor:
     """Leaf [H, W] that every pixel arrives at."""
     count = max(1, round(1.1 * math.sqrt(height * width)))
-    unit = torch.quasirandom.SobolEngine(2, scramble=True, seed=seed).draw(count).double()
+    sobol = torch.quasirandom.SobolEngine(2, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    unit: Tensor = sobol.draw(count).double()
     points = torch.round(unit * torch.tensor([height, width], dtype=torch.float64)).long()
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack([rows.flatten(), columns.flatten()], dim=1)

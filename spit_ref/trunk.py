@@ -40,7 +40,8 @@ class Linear(nn.Module):
         self.linear = nn.Linear(inputs, outputs, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x)
+        mapped: Tensor = self.linear(x)
+        return mapped
 
 
 class Embedder(nn.Module):
@@ -94,7 +95,8 @@ class Mlp(nn.Module):
         self.L2 = Linear(MLP_RATIO * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.L2(F.gelu(self.L1(x)))
+        mapped: Tensor = self.L2(F.gelu(self.L1(x)))
+        return mapped
 
 
 class Block(nn.Module):
@@ -153,13 +155,15 @@ class Trunk(nn.Module):
 
     def classify(self, embeddings: Embeddings) -> Tensor:
         """Logits [B, classes] from the class token."""
-        return self.head(embeddings.tokens[:, 0])
+        logits: Tensor = self.head(embeddings.tokens[:, 0])
+        return logits
 
     def token_logits(self, embeddings: Embeddings) -> Tensor:
         """Logits of every token [B, T, classes], zero for padding: dense prediction."""
         tokens = embeddings.tokens[:, 1:]
         valid = torch.arange(tokens.shape[1], device=tokens.device) < embeddings.counts.view(-1, 1)
-        return self.head(tokens) * valid.unsqueeze(-1)
+        logits: Tensor = self.head(tokens)
+        return logits * valid.unsqueeze(-1)
 
 
 def _dropout(tokens: Tensor, counts: Tensor, keep: int) -> tuple[Tensor, Tensor]:

@@ -5,39 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import uuid
 import warnings
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException, IncompleteRead
 from pathlib import Path
-from typing import BinaryIO, Literal
-from urllib.error import HTTPError
-from urllib.request import HTTPCookieProcessor, Request, build_opener
+from typing import Literal
 
 import torch
-from rich import progress
-from rich.console import Console
 from torch import Tensor
 
+from spit_ref.download import WeightsError, download
 from spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
 
 Shapes = dict[str, tuple[int, ...]]
 
 OFFICIAL_CLASSES = 1000
 INIT_STD = 0.02
-CHUNK = 1 << 18  # bytes read at a time
 LISTED = 8  # keys of one kind that an error names
-
-
-class WeightsError(Exception):
-    """Weights could not be had; the message says what was wrong, where, and what to do."""
-
-
-class DownloadError(WeightsError):
-    """A file could not be downloaded, or what came was not that file."""
 
 
 class WrongCheckpoint(WeightsError):
@@ -256,57 +241,3 @@ def _is_cached(path: Path, md5: str) -> bool:
     except OSError as error:
         raise WeightsError(f"{path} is in the way ({error.strerror}): remove it.") from error
     return found == md5
-
-
-def download(url: str, target: Path, md5: str, *, timeout: float = 15.0) -> None:
-    """Download ``url`` to ``target``, which appears whole and with this MD5, or not at all.
-
-    ``timeout``: seconds the server may be silent.  Raises DownloadError.
-    """
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
-        if not url.lower().startswith(("http://", "https://")):
-            raise ValueError("only http and https are allowed")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
-            found = _transfer(url, file, timeout)
-        if found != md5:
-            raise ValueError(f"its MD5 is {found}, not {md5} as published")
-        os.replace(partial, target)
-    except (OSError, HTTPException, ValueError) as error:
-        if isinstance(error, HTTPError):
-            error.close()  # it holds the connection
-        raise DownloadError(
-            f"{url} could not be downloaded ({str(error) or type(error).__name__}): download it by "
-            f"hand in a browser, then pass --weights PATH or put it at {target}."
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def _transfer(url: str, file: BinaryIO, timeout: float) -> str:
-    """Stream what ``url`` answers into ``file``; returns its MD5."""
-    # Share links set a cookie as they redirect, and want it back.
-    opener = build_opener(HTTPCookieProcessor())
-    request = Request(url, headers={"User-Agent": "spit-edge"})
-    sizes = (progress.BarColumn(), progress.DownloadColumn())
-    times = (progress.TransferSpeedColumn(), progress.TimeRemainingColumn())
-    shown = progress.Progress("weights", *sizes, *times, console=Console(stderr=True))
-    digest, done = hashlib.md5(usedforsecurity=False), 0
-    with opener.open(request, timeout=timeout) as answer, shown:
-        size: int | None = answer.length
-        task = shown.add_task("", total=size)
-        html = answer.headers.get_content_type() == "text/html"
-        with suppress(IncompleteRead, ConnectionResetError):
-            while chunk := answer.read(CHUNK):
-                start = b"" if done else chunk.lstrip()[:16].lower()
-                if html or start.startswith((b"<!doctype html", b"<html")):
-                    raise ValueError("a web page came; share links may answer with a login page")
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                shown.update(task, completed=done)
-    if size is not None and done < size:
-        raise ValueError(f"the connection was cut after {done} of {size} bytes")
-    return digest.hexdigest()

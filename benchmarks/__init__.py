@@ -1,0 +1,1 @@
+"""Measurements of speed; correctness is the tests' business."""

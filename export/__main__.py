@@ -1,0 +1,90 @@
+"""``python -m export``: SPiT from PyTorch to ONNX bundles, and what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from runtime.backend import backend_names
+from runtime.command_line import DONE, FAILED, guarded
+from runtime.errors import SpitError
+from runtime.progress import Steps, console
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    from spit_ref import WeightsError
+
+    return guarded(lambda: int(options.command(options)), (SpitError, WeightsError, ValueError))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from export.arguments import add_build_arguments
+
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="export a model and check it; prints the folder")
+    add_build_arguments(build)
+    build.set_defaults(command=_build)
+
+    validate = commands.add_parser("validate", help="compare a bundle with the reference")
+    validate.add_argument("bundle", type=Path)
+    validate.add_argument(
+        "--images", type=Path, metavar="DIR", help="images to compare on [the bundle's own]"
+    )
+    validate.add_argument(
+        "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
+    )
+    validate.set_defaults(command=_validate)
+
+    inspect = commands.add_parser("inspect", help="verify a bundle and say what is in it")
+    inspect.add_argument("bundle", type=Path)
+    inspect.set_defaults(command=_inspect)
+
+    models = commands.add_parser("list", help="the models, their sizes, weights at hand")
+    models.set_defaults(command=_list)
+    return parser
+
+
+def _build(options: argparse.Namespace) -> int:
+    from export.arguments import build_options
+    from export.build import build
+    from runtime.tables import parity_table
+
+    steps = Steps()
+    built = build(build_options(options), steps)
+    steps.console.print(parity_table(built.parity, f"{built.path} on {built.backend}"))
+    print(built.path)
+    return DONE if built.passed else FAILED
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from export.validate import validate
+    from runtime.tables import parity_table
+
+    backend, rows = validate(
+        options.bundle, Steps(), images=options.images, backend=options.backend
+    )
+    console().print(parity_table(rows, f"{options.bundle} on {backend}"))
+    return DONE if all(row.passed for row in rows) else FAILED
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from export.inspection import inspect_bundle
+
+    inspect_bundle(options.bundle, console())
+    return DONE
+
+
+def _list(_: argparse.Namespace) -> int:
+    from export.model_list import model_table
+
+    console().print(model_table())
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Build a bundle: export, check against the reference, write everything or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from export.onnx_graph import build_graph, save_graph
+from export.options import BuildOptions
+from export.reference import Reference
+from export.trunk_check import check_trunk
+from plugins.contracts import CONTRACTS
+from runtime.bundle import MANIFEST, MODEL, Bundle, hash_files, new_bundle
+from runtime.check_data import self_check, write_check
+from runtime.errors import SpitError
+from runtime.images import fit_image, load_image
+from runtime.manifest import (
+    SCHEMA_VERSION,
+    Manifest,
+    Preprocessing,
+    TensorSpec,
+    Tokenizer,
+    Weights,
+    encode,
+)
+from runtime.parity import ImageParity
+from runtime.progress import Steps
+from runtime.sample_photos import sample_photos
+from runtime.session import Session
+from spit_ref import Spit, load_model
+
+VERSIONED = ("spit-edge", "torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
+
+
+class BudgetTooSmall(SpitError):
+    """A model's fixed regions do not fit the token budget."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished bundle and how it compares with the reference."""
+
+    path: Path
+    backend: str
+    parity: list[ImageParity]
+
+    @property
+    def passed(self) -> bool:
+        return all(row.passed for row in self.parity)
+
+
+def build(options: BuildOptions, steps: Steps) -> Built:
+    """Export a model and write its bundle.
+
+    Raises SpitError, spit_ref.WeightsError or ValueError; then nothing is left behind.
+    """
+    with steps.step(f"loading {options.model}"):
+        model = load_model(
+            options.model,
+            gradient=options.gradient,
+            weights=options.weights,
+            seed=options.seed,
+            classes=options.classes,
+            tessellation=options.tessellation,
+        )
+    assert model.weights is not None
+    target = options.folder(random_weights=model.weights.source == "random")
+    images = check_images(options.height, options.width)
+    with new_bundle(target) as folder:
+        with steps.step("tracing the graph"):
+            graph = build_graph(model, options.graph)
+        manifest = _manifest(options, model, graph)
+        with steps.step("writing and checking ONNX"):
+            save_graph(graph, folder / MODEL, _metadata(manifest))
+        del graph
+        with steps.step("asking the reference"):
+            expected = Reference(model, options.precision).answers(images)
+            _check_budget(model, options.budget, expected[0].num_tokens)
+        with steps.step("comparing with the reference"):
+            if options.part == "trunk":
+                backend, rows = check_trunk(folder / MODEL, model, images, expected, options)
+            else:
+                write_check(folder, images, expected)
+                with Session.open(Bundle(folder, manifest)) as session:
+                    backend, rows = session.backend, self_check(session)
+        (folder / "parity.json").write_bytes(parity_json(backend, rows))
+        with steps.step("hashing"):
+            manifest = msgspec.structs.replace(manifest, files=hash_files(folder))
+        (folder / MANIFEST).write_bytes(encode(manifest))
+    return Built(target, backend, rows)
+
+
+def check_images(height: int, width: int) -> dict[str, NDArray[np.uint8]]:
+    """The shipped photographs [height, width, 3] by name."""
+    return {
+        name: fit_image(load_image(path), height, width) for name, path in sample_photos().items()
+    }
+
+
+def parity_json(backend: str, rows: list[ImageParity]) -> bytes:
+    """The parity table as JSON."""
+    report = {"backend": backend, "passed": all(r.passed for r in rows), "images": rows}
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def _check_budget(model: Spit, budget: int, num_tokens: int) -> None:
+    """Regions that do not depend on the image must fit; superpixels are a matter of the image."""
+    if model.config.tokenizer != "superpixel" and num_tokens > budget:
+        raise BudgetTooSmall(
+            f"{model.config.name} has {num_tokens} regions at this image size: "
+            f"--max-tokens must be at least that, not {budget}"
+        )
+
+
+def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
+    config, weights = model.config, model.weights
+    assert weights is not None
+    random_regions = config.tokenizer == "random"
+    ops = {node.op_type for node in graph.graph}
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        model=config.name,
+        gradient=config.gradient,
+        classes=config.classes,
+        precision=options.precision,
+        part=options.part,
+        inputs=[_spec(value) for value in graph.graph.inputs],
+        outputs=[_spec(value) for value in graph.graph.outputs],
+        token_budget=options.budget,
+        batch=options.batch,
+        preprocessing=Preprocessing(
+            height=options.height,
+            width=options.width,
+            pixels="uint8",
+            layout="NCHW",
+            resize="bicubic",
+            fit="cover_center_crop",
+        ),
+        tokenizer=Tokenizer(
+            kind=options.tessellation if config.tokenizer == "random" else config.tokenizer,
+            levels=config.levels,
+            compactness=config.compactness,
+            interpolation=config.interpolation,
+            sigma=config.sigma,
+            bins=config.bins,
+            seed=options.seed if random_regions else None,
+        ),
+        weights=Weights(
+            source=weights.source,
+            location=weights.location,
+            sha256=weights.sha256,
+            seed=weights.seed,
+        ),
+        contracts={c.name: c.version for c in CONTRACTS if c.name in ops},
+        versions=_versions(),
+        files={},
+    )
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    assert value.name and value.dtype is not None and value.shape is not None
+    shape = [dim if isinstance(dim, int) else str(dim.value) for dim in value.shape]
+    return TensorSpec(name=value.name, dtype=str(value.dtype.numpy()), shape=shape)
+
+
+def _metadata(manifest: Manifest) -> Mapping[str, str]:
+    return {
+        "model": manifest.model,
+        "gradient": str(manifest.gradient).lower(),
+        "precision": manifest.precision,
+        "weights_source": manifest.weights.source,
+        "weights_sha256": manifest.weights.sha256,
+        "spit_edge": manifest.versions.get("spit-edge", ""),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # onnxruntime has several packages of other names
+            continue
+    return found

@@ -1,0 +1,74 @@
+"""The reference as judge: its answers for images, and the model a bundle was made of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.precision import DTYPES, Precision
+from runtime.manifest import Manifest
+from runtime.parity import Expected, tokens_sha256
+from spit_ref import Spit, WeightsError, load_model
+
+
+def model_of(manifest: Manifest) -> Spit:
+    """The model a bundle was exported from, weights and all.
+
+    Raises WeightsError if its weights are not at hand any more or have changed.
+    """
+    weights, tokenizer = manifest.weights, manifest.tokenizer
+    chosen: str | Path = Path(weights.location) if weights.source == "file" else weights.source
+    model = load_model(
+        manifest.model,
+        gradient=manifest.gradient,
+        weights=chosen,
+        seed=weights.seed if weights.seed is not None else tokenizer.seed or 0,
+        classes=manifest.classes,
+        tessellation="pca_tree" if tokenizer.kind == "pca_tree" else "voronoi",
+    )
+    assert model.weights is not None
+    if model.weights.sha256 != weights.sha256:
+        raise WeightsError(
+            f"{weights.location} is not what this bundle was exported from (hash of the weights "
+            "differs): give back the old file or export again"
+        )
+    return model
+
+
+class Reference:
+    """Answers of ``model`` in float32, and how far off it is when run in ``precision``."""
+
+    def __init__(self, model: Spit, precision: Precision) -> None:
+        self.model = model
+        self.reduced = None
+        if precision != "fp32":
+            self.reduced = copy.deepcopy(model).to(DTYPES[precision])
+
+    @torch.no_grad()
+    def expected(self, image: NDArray[np.uint8]) -> Expected:
+        """The answer for one image, uint8 [H, W, 3]."""
+        batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)
+        tokens = self.model.tokenizer.tokens(batch)
+        logits = self.model.classify(self.model.embed(tokens.rows, tokens.counts))
+        error = 0.0
+        if self.reduced is not None:
+            rows = tokens.rows.to(next(self.reduced.parameters()).dtype)
+            reduced = self.reduced.classify(self.reduced.embed(rows, tokens.counts))
+            error = float((reduced.float() - logits).abs().max())
+        count = int(tokens.counts[0])
+        return Expected(
+            labels=tokens.labels[0].numpy(),
+            num_tokens=count,
+            tokens_sha256=tokens_sha256(tokens.rows[0].numpy(), count),
+            logits=logits[0].numpy(),
+            precision_error=error,
+        )
+
+    def answers(self, images: Mapping[str, NDArray[np.uint8]]) -> list[Expected]:
+        """The answers for several images."""
+        return [self.expected(image) for image in images.values()]

@@ -1,0 +1,51 @@
+"""The bundle's model in PyTorch, in the bundle's precision: a back end for comparisons."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.reference import model_of
+from export.trunk_graph import TrunkGraph
+from runtime.backend import Outputs
+from runtime.bundle import Bundle
+from runtime.errors import BackendUnavailable
+from spit_ref import WeightsError
+
+
+class TorchBackend:
+    """See :class:`runtime.backend.Backend`.  Computes what the exported graph computes."""
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        manifest = bundle.manifest
+        try:
+            self._model = model_of(manifest)
+        except WeightsError as error:
+            raise BackendUnavailable(str(error)) from error
+        self._threads = threads
+        self._budget = manifest.token_budget
+        names = [output.name for output in manifest.outputs]
+        self._extras = tuple(name for name in ("embeddings", "attention") if name in names)
+        self._tokens = "tokens" in names
+        self._trunk = TrunkGraph(self._model, manifest.precision, self._extras).eval()
+
+    @torch.no_grad()
+    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
+        before = torch.get_num_threads()
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        try:
+            made = self._model.tokenizer.tokens(torch.from_numpy(images), max_tokens=self._budget)
+            values = self._trunk(made.rows, made.counts)
+        finally:
+            torch.set_num_threads(before)
+        outputs = {"labels": made.labels.numpy(), "num_tokens": made.counts.numpy()}
+        for name, value in zip(("logits", *self._extras), values, strict=True):
+            outputs[name] = value.numpy()
+        if tokens or self._tokens:
+            outputs["tokens"] = made.rows.numpy()
+        return outputs
+
+    def close(self) -> None:
+        del self._model, self._trunk

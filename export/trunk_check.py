@@ -1,0 +1,52 @@
+"""Judge an exported trunk on the reference's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from export.options import BuildOptions
+from export.trunk_graph import TrunkGraph
+from runtime.parity import Expected, ImageParity, compare
+from runtime.session import Output
+from spit_ref import Spit
+
+
+def check_trunk(
+    path: Path,
+    model: Spit,
+    images: Mapping[str, NDArray[np.uint8]],
+    expected: Sequence[Expected],
+    options: BuildOptions,
+) -> tuple[str, list[ImageParity]]:
+    """Run the graph at ``path`` in ONNX Runtime; bfloat16, which that cannot, in PyTorch.
+
+    Returns the name of what ran it, and a row per image.
+    """
+    session = None
+    if options.precision != "bf16":
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    trunk = TrunkGraph(model, options.precision).eval()
+    rows = []
+    for (name, image), answer in zip(images.items(), expected, strict=True):
+        batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)
+        tokens = model.tokenizer.tokens(batch, max_tokens=options.budget)
+        if session is not None:
+            feeds = {"tokens": tokens.rows.numpy(), "num_tokens": tokens.counts.numpy()}
+            (logits,) = session.run(["logits"], feeds)
+        else:
+            with torch.no_grad():
+                logits = trunk(tokens.rows, tokens.counts)[0].numpy()
+        output = Output(
+            logits=logits,
+            labels=tokens.labels.numpy(),
+            num_tokens=tokens.counts.numpy(),
+            tokens=tokens.rows.numpy(),
+        )
+        rows.append(compare(name, output, 0, answer, options.precision))
+    return "torch" if session is None else "onnxruntime", rows

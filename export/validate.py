@@ -1,0 +1,52 @@
+"""Validate a bundle in any back end, against its own check images or against the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.reference import Reference, model_of
+from runtime.bundle import Bundle
+from runtime.check_data import self_check
+from runtime.errors import ImageError
+from runtime.images import find_images, fit_image, load_image
+from runtime.parity import ImageParity, compare
+from runtime.progress import Steps
+from runtime.session import Session
+
+
+def validate(
+    path: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
+) -> tuple[str, list[ImageParity]]:
+    """Judge a bundle; returns the back end's name and a row per image.
+
+    images  a folder of images to ask the reference about; None takes the answers that the bundle
+            brought along
+
+    An image with more regions than the token budget is compared without the ones beyond it, and
+    fails by its tokens and logits.
+    """
+    with steps.step("opening the bundle"):
+        bundle = Bundle.open(path)
+        session = Session.open(bundle, backend)
+    with session:
+        if images is None:
+            with steps.step("comparing with the expected answers"):
+                return session.backend, self_check(session)
+        return session.backend, _against_reference(session, images, steps)
+
+
+def _against_reference(session: Session, folder: Path, steps: Steps) -> list[ImageParity]:
+    files = find_images(folder)
+    if not files:
+        raise ImageError(f"there are no images in {folder}")
+    manifest = session.bundle.manifest
+    with steps.step("loading the reference"):
+        reference = Reference(model_of(manifest), manifest.precision)
+    size = manifest.preprocessing
+    rows = []
+    for file in steps.track(files, "comparing", len(files)):
+        image = fit_image(load_image(file), size.height, size.width)
+        output = session.run(image, tokens=True, truncate=True)
+        answer = reference.expected(image)
+        rows.append(compare(file.name, output, 0, answer, manifest.precision))
+    return rows

@@ -1,0 +1,20 @@
+"""Run exported bundles, on machines that need neither PyTorch nor the exporter."""
+
+from runtime.errors import (
+    BackendUnavailable,
+    BundleError,
+    ImageError,
+    SpitError,
+    TokenBudgetExceeded,
+)
+from runtime.session import Output, Session
+
+__all__ = [
+    "BackendUnavailable",
+    "BundleError",
+    "ImageError",
+    "Output",
+    "Session",
+    "SpitError",
+    "TokenBudgetExceeded",
+]

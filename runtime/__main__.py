@@ -1,0 +1,98 @@
+"""``python -m runtime``: run images through a bundle, and let a bundle check itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from runtime.backend import backend_names
+from runtime.check_data import self_check
+from runtime.classes import class_name
+from runtime.command_line import DONE, FAILED, guarded
+from runtime.errors import SpitError
+from runtime.images import fit_image, load_image
+from runtime.overlay import overlay, save_picture
+from runtime.progress import Steps, console
+from runtime.session import Output, Session
+from runtime.tables import parity_table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    return guarded(lambda: int(options.command(options)), (SpitError,))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runtime", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="classify an image and draw its regions")
+    run.add_argument("bundle", type=Path, help="folder of an exported model")
+    run.add_argument("image", type=Path, help="image file; scaled and cropped to the model's size")
+    run.add_argument("--overlay", type=Path, metavar="PNG", help="write a picture of the regions")
+    run.add_argument("--top", type=int, default=5, metavar="N", help="classes to print [5]")
+    run.add_argument("--truncate", action="store_true", help="drop regions beyond the token budget")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser(
+        "check", help="run the bundle's own images and compare with the reference's answers"
+    )
+    check.add_argument("bundle", type=Path, help="folder of an exported model")
+    check.set_defaults(command=_check)
+
+    for command in (run, check):
+        command.add_argument(
+            "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
+        )
+        command.add_argument("--threads", type=int, help="threads of one run [all cores]")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    steps = Steps()
+    if options.overlay is not None and not options.overlay.resolve().parent.is_dir():
+        raise SpitError(f"there is no folder {options.overlay.resolve().parent} for the picture")
+    photograph = load_image(options.image)
+    with steps.step("opening the bundle"):
+        session = Session.open(options.bundle, options.backend, threads=options.threads)
+    with session:
+        manifest = session.bundle.manifest
+        size = manifest.preprocessing
+        image = fit_image(photograph, size.height, size.width)
+        with steps.step(f"running on {session.backend}"):
+            output = session.run(image, truncate=options.truncate)
+        if manifest.weights.source == "random":
+            print("warning: random weights, the classes mean nothing", file=sys.stderr)
+        _print_classes(output, options.top)
+    if options.overlay is not None:
+        save_picture(overlay(image, output.labels[0]), options.overlay)
+        print(f"picture: {options.overlay}")
+    return DONE
+
+
+def _print_classes(output: Output, top: int) -> None:
+    logits = output.logits[0].astype(np.float64)
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    for index in np.argsort(-shares, kind="stable")[: max(top, 0)]:
+        print(f"{shares[index]:7.2%}  {class_name(int(index), len(shares))}")
+    print(f"regions: {output.num_tokens[0]}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    steps = Steps()
+    with steps.step("opening the bundle"):
+        session = Session.open(options.bundle, options.backend, threads=options.threads)
+    with session:
+        with steps.step(f"comparing on {session.backend}"):
+            rows = self_check(session)
+        console().print(parity_table(rows, f"{options.bundle} on {session.backend}"))
+    return DONE if all(row.passed for row in rows) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

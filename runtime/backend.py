@@ -1,0 +1,75 @@
+"""What executes a bundle, and how one is chosen.
+
+Back ends are entry points of the group ``spit_edge.backends``, so that this package needs none of
+the heavy ones and others can add theirs.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bundle import Bundle
+from runtime.errors import BackendUnavailable
+
+GROUP = "spit_edge.backends"
+AUTO_ORDER = ("onnxruntime", "torch")
+"""What "auto" tries, best first."""
+
+Outputs = dict[str, NDArray[Any]]
+
+
+class Backend(Protocol):
+    """Executes one bundle.  Made by ``Backend(bundle, threads)``; raises BackendUnavailable."""
+
+    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
+        """Images [B, 3, H, W] to the graph's outputs by name.
+
+        With ``tokens``, the rows that entered the trunk (float32 [B, T, D]) are among them whether
+        or not the graph gives them.
+        """
+
+    def close(self) -> None:
+        """Release what the back end holds."""
+
+
+def backend_names() -> list[str]:
+    """All back ends known to this installation."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def open_backend(name: str, bundle: Bundle, threads: int | None) -> tuple[str, Backend]:
+    """The back end ``name``, or for "auto" the first that works here; and its name.
+
+    Raises BackendUnavailable with the reason, or all reasons.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name != "auto":
+        if name not in points:
+            known = ", ".join(["auto", *sorted(points)])
+            raise BackendUnavailable(f"there is no backend {name!r}: choose one of {known}")
+        return name, _open(points[name], bundle, threads)
+    reasons = []
+    for candidate in AUTO_ORDER:
+        if candidate in points:
+            try:
+                return candidate, _open(points[candidate], bundle, threads)
+            except BackendUnavailable as error:
+                reasons.append(f"{candidate}: {error}")
+    why = "; ".join(reasons) or "none is installed; is spit-edge installed with pip?"
+    raise BackendUnavailable(f"no backend can run this bundle here ({why})")
+
+
+def _open(point: EntryPoint, bundle: Bundle, threads: int | None) -> Backend:
+    try:
+        backend: type[Backend] = point.load()
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"the backend {point.name} needs {error.name or error}: "
+            f"pip install 'spit-edge[{point.name}]'"
+        ) from error
+    made: Backend = backend(bundle, threads)  # type: ignore[call-arg]
+    return made

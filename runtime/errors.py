@@ -1,0 +1,40 @@
+"""What can go wrong while a bundle is opened and run, one class per kind of cure."""
+
+from __future__ import annotations
+
+
+class SpitError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class BundleError(SpitError):
+    """A bundle is missing, incomplete, damaged or of another version; or cannot be written."""
+
+
+class ImageError(SpitError):
+    """An image cannot be read, does not fit the model's input, or cannot be written."""
+
+
+class BackendUnavailable(SpitError):
+    """The asked-for backend cannot run on this machine."""
+
+
+class TokenBudgetExceeded(SpitError):
+    """An image has more superpixels than the bundle has token slots.
+
+    ``image`` is the index in the batch, from 0.
+    """
+
+    def __init__(self, num_tokens: int, budget: int, image: int) -> None:
+        # The three numbers are the exception's args, so that it survives pickling.
+        super().__init__(num_tokens, budget, image)
+        self.num_tokens = num_tokens
+        self.budget = budget
+        self.image = image
+
+    def __str__(self) -> str:
+        return (
+            f"images[{self.image}] has {self.num_tokens} superpixels but the token budget is "
+            f"{self.budget}: rebuild with --max-tokens {self.num_tokens} or more, "
+            "or drop the rest with run(..., truncate=True)"
+        )

@@ -1,0 +1,46 @@
+"""The bundle's graph in ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from plugins.onnxruntime_ops import captured_outputs, register_ops
+from runtime.backend import Outputs
+from runtime.bundle import Bundle
+from runtime.errors import BackendUnavailable, BundleError
+
+
+class OnnxRuntimeBackend:
+    """See :class:`runtime.backend.Backend`."""
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        if bundle.manifest.precision == "bf16":
+            raise BackendUnavailable(
+                "ONNX Runtime has no bfloat16 kernels for CPUs: use the backend torch, "
+                "or export with --precision fp16 or fp32"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        register_ops(options)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own errors share no public base class
+            raise BundleError(f"ONNX Runtime cannot load {bundle.model}: {error}") from error
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
+        with captured_outputs() as captured:
+            values = self._session.run(self._names, {"images": images})
+        outputs = dict(zip(self._names, values, strict=True))
+        if tokens:
+            outputs["tokens"] = captured["tokens"]
+        return outputs
+
+    def close(self) -> None:
+        del self._session
