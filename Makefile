@@ -30,7 +30,7 @@ lint: $(VENV)/installed
 
 # Every model, with and without gradient features, at a square and another size: about 15 minutes.
 test-models: $(VENV)/installed
-	$(PY) -m pytest -m slow tests/test_models_slow.py
+	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/test_models.py
 
 clean:
 	rm -rf $(VENV) build dist demo.png *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from runtime.backend import backend_names
 from runtime.command_line import DONE, FAILED, guarded
 from runtime.errors import SpitError
 from runtime.progress import Steps, console
+
+# Before torch loads OpenMP: threads that spin while they wait make a busy machine far slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``build``."""
     parser.add_argument("--model", required=True, choices=MODEL_NAMES, metavar="NAME")
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="[fp32]")
+    precision.add_argument("--precision", choices=PRECISIONS, help="[fp32]")
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="= --precision fp16"
     )
@@ -77,7 +77,7 @@ def build_options(parsed: argparse.Namespace) -> BuildOptions:
     return BuildOptions(
         model=parsed.model,
         gradient=parsed.gradient,
-        precision=parsed.precision,
+        precision=parsed.precision or "fp32",
         weights=parsed.weights,
         seed=parsed.seed,
         classes=parsed.classes,

@@ -25,6 +25,8 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
+        # Idle threads must not spin: the ops between the matrix products need the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         register_ops(options)
         try:
             self._session = onnxruntime.InferenceSession(

@@ -1,0 +1,208 @@
+"""Both command lines as a user meets them: output, exit codes, errors, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from export.__main__ import main as export_main
+from export.arguments import batch_profile, image_size
+from export.options import BuildOptions
+from runtime.__main__ import main as runtime_main
+from tests.conftest import GOLDENS
+
+TINY = ["--model", "spit_tiny", "--weights", str(GOLDENS / "tiny_gradient.pth")]
+SMALL = ["--image-size", "48x64"]
+
+
+@pytest.fixture
+def bundle(make_bundle, tmp_path) -> Path:
+    """A bundle of one's own to spoil."""
+    return Path(shutil.copytree(make_bundle(height=48, width=64).path, tmp_path / "bundle"))
+
+
+def test_build_prints_the_folder_alone_on_stdout(tmp_path, capsys) -> None:
+    out = tmp_path / "mine"
+    code = export_main(["build", *TINY, *SMALL, "--fp16", "--batch", "1:4:8", "--out", str(out)])
+    printed = capsys.readouterr()
+    assert code == 0 and printed.out.strip() == str(out)
+    assert "tracing" in printed.err and "pass" in printed.err
+    manifest = json.loads((out / "manifest.json").read_bytes())
+    assert manifest["precision"] == "fp16" and manifest["batch"] == {"min": 1, "opt": 4, "max": 8}
+    assert manifest["weights"]["source"] == "file" and manifest["token_budget"] == 64
+    assert sorted(p.name for p in (out / "check").iterdir()) == [
+        "astronaut.png", "chelsea.png", "coffee.png", "expected.npz",
+    ]  # fmt: skip
+
+
+def test_random_weights_show_in_the_name(tmp_path, capsys) -> None:
+    out = tmp_path / "mine"
+    code = export_main(["build", "--model", "spit_tiny", *SMALL, "--out", str(out)])
+    printed = capsys.readouterr()
+    assert code == 0 and printed.out.strip() == f"{out}-random" and not out.exists()
+    assert "RANDOM" in printed.err
+    assert export_main(["validate", str(out)]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    assert export_main(["validate", f"{out}-random"]) == 0
+
+
+def test_default_folders() -> None:
+    assert BuildOptions("spit_b16", precision="fp16").folder(random_weights=False) == Path(
+        "build/spit_b16-fp16"
+    )
+    wide = BuildOptions("rvit_s16", gradient=False, height=384, width=512, part="trunk")
+    assert wide.folder(random_weights=True) == Path(
+        "build/rvit_s16-plain-fp32-384x512-trunk-random"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "resnet50"], "invalid choice"),
+        ([*TINY, "--image-size", "0x4"], "HxW"),
+        ([*TINY, "--batch", "4:2:8"], "does not rise"),
+        ([*TINY, "--batch", "a"], "MIN:OPT:MAX"),
+        ([*TINY, "--max-tokens", "0"], "at least 1"),
+        ([*TINY, "--outputs", "colours"], "there is no output colours"),
+        ([*TINY, "--fp16", "--precision", "fp32"], "not allowed with"),
+        (["--fp16"], "--model"),
+    ],
+)
+def test_usage_errors(arguments, says, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        export_main(["build", *arguments])
+    assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [("no/such.pth", "no/such.pth"), (str(GOLDENS / "tiny_plain.pth"), "wrong shape")],
+)
+def test_unfit_weights_leave_nothing(weights, says, tmp_path, capsys) -> None:
+    out = tmp_path / "x"
+    arguments = ["build", "--model", "spit_tiny", "--weights", weights, "--out", str(out)]
+    assert export_main(arguments) == 2
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error and list(tmp_path.iterdir()) == []
+
+
+def test_a_foreign_folder_is_not_replaced(tmp_path, capsys) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    assert export_main(["build", *TINY, *SMALL, "--out", str(tmp_path / "mine")]) == 2
+    assert "not a bundle" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_validate_on_images_of_ones_own(bundle, tmp_path, capsys) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    assert export_main(["validate", str(bundle), "--images", str(photos)]) == 2
+    assert "no images" in capsys.readouterr().err
+    Image.effect_noise((90, 70), 80).save(photos / "grey.png")
+    assert export_main(["validate", str(bundle), "--images", str(photos)]) == 0
+    table = capsys.readouterr().out
+    assert "grey.png" in table and "pass" in table
+
+
+def test_validate_fails_with_code_1_where_a_gate_fails(make_bundle, capsys) -> None:
+    built = make_bundle(max_tokens=55, height=96, width=128)
+    assert export_main(["validate", str(built.path)]) == 1
+    assert "FAIL: token budget" in capsys.readouterr().out
+
+
+def test_validate_refuses_weights_that_changed(tmp_path, capsys) -> None:
+    weights = tmp_path / "my.pth"
+    shutil.copy(GOLDENS / "tiny_gradient.pth", weights)
+    out = str(tmp_path / "out")
+    build = ["build", "--model", "spit_tiny", "--weights", str(weights), *SMALL, "--out", out]
+    assert export_main(build) == 0
+    weights.unlink()
+    photos = str(Path(__file__).parent.parent / "runtime" / "photos")
+    assert export_main(["validate", out, "--images", photos]) == 2
+    assert "my.pth" in capsys.readouterr().err
+    assert export_main(["validate", out]) == 0  # its own images need no reference
+
+
+def test_inspect_and_list(bundle, capsys) -> None:
+    assert export_main(["inspect", str(bundle)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("spit_tiny", "spit::SuperpixelMerge", "48x64", "token budget", "verified"):
+        assert part in shown
+    assert export_main(["list"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("spit_tiny", "spit_l16", "vit_b16", "rvit_s16", "none published"):
+        assert name in listed
+
+
+def test_run_draws_the_regions(bundle, tmp_path, capsys) -> None:
+    photo, picture = tmp_path / "photo.jpg", tmp_path / "out.png"
+    Image.effect_mandelbrot((300, 200), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(photo)
+    assert runtime_main(["run", str(bundle), str(photo), "--overlay", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("%") == 5 and "regions: " in printed
+    with Image.open(picture) as drawn:
+        assert min(drawn.size) >= 500
+
+
+def test_check_reports_a_changed_file(bundle, capsys) -> None:
+    assert runtime_main(["check", str(bundle)]) == 0
+    assert capsys.readouterr().out.count("pass") == 3
+    data = bytearray((bundle / "model.onnx.data").read_bytes())
+    data[1000] ^= 1
+    (bundle / "model.onnx.data").write_bytes(data)
+    assert runtime_main(["check", str(bundle)]) == 2
+    assert "model.onnx.data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["no/bundle", "photo.png"], "photo.png"),
+        (["no/bundle", __file__], "not an image"),
+    ],
+)
+def test_run_errors_are_one_line(arguments, says, capsys) -> None:
+    assert runtime_main(["run", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and says in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["export"], ["runtime"], ["export", "build"]])
+def test_help(command) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "usage: python -m" in done.stdout
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path) -> None:
+    arguments = ["build", *TINY, "--out", str(tmp_path / "x")]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "export", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    # The hidden folder beside the target stands as soon as there is something to leave behind.
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir())
+    os.kill(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_and_batches_are_parsed() -> None:
+    assert image_size("384x512") == (384, 512) and image_size("224") == (224, 224)
+    profile = batch_profile("4")
+    assert (profile.min, profile.opt, profile.max) == (4, 4, 4)
