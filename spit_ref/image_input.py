@@ -31,7 +31,7 @@ def checked_images(images: Tensor) -> Tensor:
         raise TypeError(f"images must be uint8, or float32 in [0, 1], not {images.dtype}")
     if not torch.isfinite(images).all():
         raise ValueError("images hold NaN or infinite values")
-    low, high = float(images.min()), float(images.max())
+    low, high = (float(bound) for bound in images.detach().aminmax())
     if low < 0.0 or high > 1.0:
         raise ValueError(
             f"float32 images must lie in [0, 1], but hold {low:g}...{high:g}; "
@@ -41,7 +41,13 @@ def checked_images(images: Tensor) -> Tensor:
 
 
 def checked_labels(labels: Tensor, counts: Tensor, images: Tensor) -> None:
-    """Labels int [B, H, W] must be dense, 0...counts-1, for images [B, 3, H, W]."""
+    """Labels int [B, H, W] must be dense, 0...counts-1, for images [B, 3, H, W].
+
+    Raises TypeError for anything but tensors, ValueError for all else that does not fit.
+    """
+    for name, value in (("labels", labels), ("counts", counts)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a torch tensor, not {type(value).__name__}")
     expected = (images.shape[0], *images.shape[2:])
     if tuple(labels.shape) != expected or labels.is_floating_point():
         raise ValueError(
@@ -63,8 +69,11 @@ def checked_labels(labels: Tensor, counts: Tensor, images: Tensor) -> None:
 def dense_labels(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Any integer label maps [B, H, W] renumbered 0...N-1 in raster order of first pixels.
 
-    Returns labels int32 [B, H, W] and counts int32 [B].
+    Returns labels int32 [B, H, W] and counts int32 [B].  Raises TypeError for anything but a
+    tensor, ValueError for all else that is no label map.
     """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"a label map must be a torch tensor, not {type(labels).__name__}")
     if labels.ndim != 3 or labels.is_floating_point() or labels.numel() == 0:
         raise ValueError(
             f"a label map must be integers [B, H, W], not {labels.dtype} {list(labels.shape)}"

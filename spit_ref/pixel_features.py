@@ -112,7 +112,7 @@ def vertex_features(features: PixelFeatures) -> Tensor:
     colour channels and the length of the gradient."""
     colour = torch.clamp(_diffuse(_opponent_colours(features.contrast)), -1.0, 1.0)
     gy, gx = features.gradient.unbind(1)
-    length = torch.sqrt(gy * gy + gx * gx) * GRADIENT_NORM_SCALE - 1.0
+    length = exact.sqrt(gy * gy + gx * gx) * GRADIENT_NORM_SCALE - 1.0
     return torch.cat([colour, length.unsqueeze(1)], dim=1)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spit_ref import exact
 from spit_ref.image_input import checked_images
 from spit_ref.pixel_features import pixel_features, vertex_features
 
@@ -162,7 +163,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 def _similarity(graph: _Graph) -> Tensor:
     """Cosine of every edge [E], moved to [0, 1]."""
-    norm = torch.sqrt(_dot(graph.features, graph.features))
+    norm = exact.sqrt(_dot(graph.features, graph.features))
     u, v = graph.edges
     product = norm[u] * norm[v]
     cosine = _dot(graph.features[u], graph.features[v]) / product
@@ -181,7 +182,7 @@ def _alone(graph: _Graph) -> Tensor:
     if n > 1:
         whole, rest = divmod(pixels * pixels, n)
         spread = int((graph.sizes * graph.sizes).sum()) - whole
-        deviation = torch.sqrt(((one * spread) - (one * rest) / (one * n)) / (one * (n - 1)))
+        deviation = exact.sqrt(((one * spread) - (one * rest) / (one * n)) / (one * (n - 1)))
     sigma = torch.clamp(deviation, min=SMALLEST_DEVIATION)
     z = torch.clamp((graph.sizes.to(torch.float32) - mean) / sigma, -ALONE_LIMIT, ALONE_LIMIT)
     return (z + 1.0) * 0.5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def pca_tree_tessellation(
     seeds: int | Sequence[int], height: int, width: int
 ) -> tuple[Tensor, Tensor]:
     """Cells of a PCA tree (Sproull 1991, doi 10.1007/BF01759061) over round(1.1 sqrt(H W))
-    scrambled Sobol points, one tessellation per seed.
+    scrambled Sobol points, one tessellation per seed (modulo 2^32, as torch's generator takes it).
 
     Every level splits each cluster by the sign of the projection on its principal axis, about its
     mean (>= 0 goes right).  A cluster without two different points has no axis and stays whole.
@@ -92,30 +93,45 @@ def _pca_tree(seed: int, height: int, width: int) -> Tensor:
     of_point = torch.zeros(count, dtype=torch.int64)
     of_pixel = torch.zeros(height * width, dtype=torch.int64)
     for level in range(max(0, math.ceil(math.log2(count)))):
-        mean, axis = _principal_axes(points, of_point, 2**level)
-        of_point = 2 * of_point + _goes_right(points, of_point, mean, axis)
-        of_pixel = 2 * of_pixel + _goes_right(pixels, of_pixel, mean, axis)
+        split = _principal_split(points, of_point, 2**level)
+        of_point = 2 * of_point + split.goes_right(points, of_point)
+        of_pixel = 2 * of_pixel + split.goes_right(pixels, of_pixel)
     return of_pixel.view(height, width)
 
 
-def _principal_axes(points: Tensor, cluster: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
-    """Mean and principal axis [clusters, 2], float64, from exact integer moments."""
+@dataclass(frozen=True)
+class _Split:
+    """How clusters are cut in two: about their mean ``sums / sizes``, across ``axes``."""
+
+    sizes: Tensor  # [clusters, 1] points
+    sums: Tensor  # [clusters, 2]
+    axes: Tensor  # [clusters, 2] float64, of any length, pointing down; 0 where there is no axis
+
+    def goes_right(self, points: Tensor, cluster: Tensor) -> Tensor:
+        # The offset from the mean, times the size of the cluster, is a whole number: a point on
+        # the cut is seen to be there.
+        offset = (self.sizes[cluster] * points - self.sums[cluster]) * self.axes[cluster]
+        return ((offset[:, 0] + offset[:, 1]) >= 0.0).long()
+
+
+def _principal_split(points: Tensor, cluster: Tensor, clusters: int) -> _Split:
+    """Means and principal axes from exact integer moments, without trigonometric functions, whose
+    last bit differs between machines."""
 
     def total(values: Tensor) -> Tensor:
-        return torch.zeros(clusters, dtype=torch.int64).index_add_(0, cluster, values).double()
+        return torch.zeros(clusters, dtype=torch.int64).index_add_(0, cluster, values)
 
     y, x = points.unbind(1)
-    size = total(torch.ones_like(y)).clamp(min=1.0)
-    sum_y, sum_x = total(y), total(x)
-    yy = size * total(y * y) - sum_y * sum_y
-    xx = size * total(x * x) - sum_x * sum_x
-    xy = size * total(x * y) - sum_x * sum_y
-    angle = 0.5 * torch.atan2(2.0 * xy, yy - xx)
-    axis = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-    axis = axis * ((yy + xx) > 0).unsqueeze(1)
-    return torch.stack([sum_y / size, sum_x / size], dim=1), axis
-
-
-def _goes_right(points: Tensor, cluster: Tensor, mean: Tensor, axis: Tensor) -> Tensor:
-    offset = (points.double() - mean[cluster]) * axis[cluster]
-    return ((offset[:, 0] + offset[:, 1]) >= 0.0).long()
+    size, sum_y, sum_x = total(torch.ones_like(y)), total(y), total(x)
+    yy = (size * total(y * y) - sum_y * sum_y).double()
+    xx = (size * total(x * x) - sum_x * sum_x).double()
+    xy = (size * total(x * y) - sum_x * sum_y).double()
+    # Half the angle of the vector (yy - xx, 2 xy), by whichever formula does not cancel.
+    difference, mixed = yy - xx, 2.0 * xy
+    length = torch.sqrt(difference * difference + mixed * mixed)
+    steep = difference >= 0.0
+    down = torch.where(steep, length + difference, mixed.abs())
+    down = torch.where((length == 0.0) & (yy > 0.0), 1.0, down)  # no axis is longer: any will do
+    across = torch.where(steep, mixed, torch.copysign(length - difference, mixed))
+    sums = torch.stack([sum_y, sum_x], dim=1)
+    return _Split(size.unsqueeze(1), sums, torch.stack([down, across], dim=1))
