@@ -1,0 +1,32 @@
+// The op region_features as a sequence of phases.
+#pragma once
+
+#include "token_rows.hpp"
+
+SPIT_NAMESPACE_BEGIN
+
+template <class Value, class Executor, class Pixels>
+void region_features_as(Executor& executor, const FeatureArguments& a, const Pixels& pixels) {
+  std::size_t bytes = 0;
+  const FeatureState state = lay_out_features(a, bytes);
+  const int batch = a.images.batch;
+  executor.ranges(PrepareFeatures<Value, Pixels>{state, pixels}, batch, state.pixels);
+  if constexpr (Executor::kLargeBlocks) {
+    executor.blocks(FindBoxes{state}, batch, state.height, state.width);
+    executor.blocks(SumHistograms<Pixels, false>{state, pixels}, batch, state.height, state.width);
+  } else {
+    executor.blocks(SumHistograms<Pixels, true>{state, pixels}, batch, state.height, state.width);
+  }
+  executor.ranges(WriteTokens<Value>{state}, batch, state.max_tokens * state.cells());
+}
+
+template <class Executor, class Pixels>
+void region_features(Executor& executor, const FeatureArguments& a, const Pixels& pixels) {
+  switch (a.token_type) {
+    case TokenType::kFloat32: return region_features_as<Float32>(executor, a, pixels);
+    case TokenType::kFloat16: return region_features_as<Float16>(executor, a, pixels);
+    case TokenType::kBfloat16: return region_features_as<Bfloat16>(executor, a, pixels);
+  }
+}
+
+SPIT_NAMESPACE_END

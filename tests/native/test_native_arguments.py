@@ -1,0 +1,104 @@
+"""Bad arguments raise errors that name the op and the argument; constants are the reference's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from plugins.native import _native, ops
+from spit_ref import exact, pixel_features
+
+IMAGE = np.zeros((1, 3, 4, 5), dtype=np.uint8)
+LABELS = np.zeros((1, 4, 5), dtype=np.int32)
+COUNTS = np.ones(1, dtype=np.int32)
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "error", "named"),
+    [
+        (IMAGE.astype(np.float64), {}, TypeError, "images"),
+        (IMAGE[0], {}, ValueError, "images"),
+        (IMAGE[:, :2], {}, ValueError, "images"),
+        (IMAGE[..., ::2], {}, ValueError, "images"),
+        (IMAGE[:0], {}, ValueError, "batch"),
+        ([[1]], {}, TypeError, "images"),
+        (torch.zeros(1, 3, 5, 4).transpose(2, 3), {}, ValueError, "images"),
+        (np.broadcast_to(np.uint8(0), (1, 3, 2**14, 2**13)), {}, ValueError, "height"),
+        (IMAGE, {"levels": -1}, ValueError, "levels"),
+        (IMAGE, {"levels": 1.5}, TypeError, "levels"),
+        (IMAGE, {"levels": 2**40}, ValueError, "levels"),
+        (IMAGE, {"compactness": 1.1}, ValueError, "compactness"),
+        (IMAGE, {"compactness": float("nan")}, ValueError, "compactness"),
+        (IMAGE, {"final_threshold": -1.0}, ValueError, "final_threshold"),
+        (IMAGE, {"final_threshold": float("inf")}, ValueError, "final_threshold"),
+        (IMAGE, {"pixels": "unit"}, ValueError, "pixels"),
+        (IMAGE, {"pixels": "rgb"}, ValueError, "pixels"),
+        (IMAGE, {"threads": 0}, ValueError, "threads"),
+        (IMAGE, {"threads": -2}, ValueError, "threads"),
+        (IMAGE, {"executor": "gpu"}, ValueError, "executor"),
+    ],
+)
+def test_merge_arguments(
+    images: Any, options: dict[str, Any], error: type[Exception], named: str
+) -> None:
+    with pytest.raises(error, match=rf"superpixel_merge: {named}"):
+        ops.superpixel_merge(images, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "named"),
+    [
+        ({"labels": LABELS[0]}, ValueError, "labels"),
+        ({"labels": LABELS.astype(np.float32)}, TypeError, "labels"),
+        ({"labels": LABELS + 1}, ValueError, "labels"),
+        ({"labels": LABELS - 1}, ValueError, "labels"),
+        ({"labels": LABELS.astype(np.int64) + 2**40}, ValueError, "labels"),
+        ({"counts": COUNTS * 2}, ValueError, "labels"),
+        ({"counts": COUNTS * 0}, ValueError, "counts"),
+        ({"counts": COUNTS * 21}, ValueError, "counts"),
+        ({"counts": np.ones(2, dtype=np.int32)}, ValueError, "counts"),
+        ({"max_tokens": 0}, ValueError, "max_tokens"),
+        ({"max_tokens": 2**26}, ValueError, "max_tokens"),
+        ({"bins": 1}, ValueError, "bins"),
+        ({"bins": 65}, ValueError, "bins"),
+        ({"sigma": 0.0}, ValueError, "sigma"),
+        ({"sigma": float("nan")}, ValueError, "sigma"),
+        ({"interpolation": "cubic"}, ValueError, "interpolation"),
+    ],
+)
+def test_feature_arguments(change: dict[str, Any], error: type[Exception], named: str) -> None:
+    arguments: dict[str, Any] = {"labels": LABELS, "counts": COUNTS, "max_tokens": 3, **change}
+    with pytest.raises(error, match=rf"region_features: {named}"):
+        ops.region_features(IMAGE, **arguments)
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 4), (4, -1), (2**20, 2**20)])
+def test_voronoi_arguments(height: int, width: int) -> None:
+    with pytest.raises(ValueError, match=r"voronoi_tessellation: (height|width)"):
+        ops.voronoi_tessellation(1, height, width)
+
+
+def nearest_float32(value: Any) -> Any:
+    return (
+        tuple(map(nearest_float32, value)) if isinstance(value, tuple) else float(np.float32(value))
+    )
+
+
+@pytest.mark.parametrize("name", sorted(_native.info()["exact"]))
+def test_constants_of_the_exact_functions(name: str) -> None:
+    assert _native.info()["exact"][name] == nearest_float32(getattr(exact, name))
+
+
+@pytest.mark.parametrize("name", sorted(_native.info()["pixel_features"]))
+def test_constants_of_the_pixel_features(name: str) -> None:
+    if name.startswith("TWICE_"):
+        expected = nearest_float32(2.0 * getattr(pixel_features, name.removeprefix("TWICE_")))
+    elif name in ("CONTRAST_LAMBDA", "CONTRAST_BETA"):
+        parts = [exact.Exponent.of(value) for value in getattr(pixel_features, name)]
+        expected = tuple(nearest_float32((p.high, p.low, p.high + p.low)) for p in parts)
+    else:
+        expected = nearest_float32(getattr(pixel_features, name))
+    assert _native.info()["pixel_features"][name] == expected
