@@ -67,6 +67,11 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="regions of the rvit models [voronoi]",
     )
     parser.add_argument(
+        "--seed-input",
+        action="store_true",
+        help="take the seeds of random regions as an input: fresh ones for every image",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the bundle [build/MODEL-PRECISION]"
     )
 
@@ -88,6 +93,7 @@ def build_options(parsed: argparse.Namespace) -> BuildOptions:
         outputs=parsed.outputs,
         part=parsed.part,
         tessellation=parsed.tessellation,
+        seed_input=parsed.seed_input,
         out=parsed.out,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx_ir as ir
+import torch
 from numpy.typing import NDArray
 
 from export.onnx_graph import build_graph, save_graph
@@ -35,6 +36,7 @@ from runtime.progress import Steps
 from runtime.sample_photos import sample_photos
 from runtime.session import Session
 from spit_ref import Spit, load_model
+from spit_ref.tessellation import site_count
 
 VERSIONED = ("spit-edge", "torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
@@ -71,6 +73,7 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             tessellation=options.tessellation,
         )
     assert model.weights is not None
+    _check_options(model, options)
     target = options.folder(random_weights=model.weights.source == "random")
     images = check_images(options.height, options.width)
     with new_bundle(target) as folder:
@@ -82,7 +85,6 @@ def build(options: BuildOptions, steps: Steps) -> Built:
         del graph
         with steps.step("asking the reference"):
             expected = Reference(model, options.precision).answers(images)
-            _check_budget(model, options.budget, expected[0].num_tokens)
         with steps.step("comparing with the reference"):
             if options.part == "trunk":
                 backend, rows = check_trunk(folder / MODEL, model, images, expected, options)
@@ -110,12 +112,21 @@ def parity_json(backend: str, rows: list[ImageParity]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
-def _check_budget(model: Spit, budget: int, num_tokens: int) -> None:
-    """Regions that do not depend on the image must fit; superpixels are a matter of the image."""
-    if model.config.tokenizer != "superpixel" and num_tokens > budget:
+def _check_options(model: Spit, options: BuildOptions) -> None:
+    """Refuse what cannot work for any image; how many superpixels there are is a matter of it."""
+    kind = model.config.tokenizer
+    if options.seed_input and (kind != "random" or options.tessellation != "voronoi"):
+        raise ValueError(f"--seed-input is for Voronoi regions, which {options.model} has not")
+    if kind == "superpixel":
+        return
+    most = site_count(options.height, options.width)
+    if kind == "square" or options.tessellation != "voronoi":
+        blank = torch.zeros(1, 3, options.height, options.width, dtype=torch.uint8)
+        most = int(model.tokenizer.regions(blank)[1])
+    if most > options.budget:
         raise BudgetTooSmall(
-            f"{model.config.name} has {num_tokens} regions at this image size: "
-            f"--max-tokens must be at least that, not {budget}"
+            f"{options.model} has up to {most} regions at {options.size}: "
+            f"--max-tokens must be at least that, not {options.budget}"
         )
 
 

@@ -32,6 +32,7 @@ class GraphOptions:
     max_tokens     token budget T
     precision      of the trunk's matrix products
     extras         more outputs, any of EXTRA_OUTPUTS
+    seed_input     take the seeds of Voronoi cells as an input, int64 [B]
     trunk_only     leave the tokenizer out: inputs are tokens and num_tokens, and T is dynamic
     """
 
@@ -40,6 +41,7 @@ class GraphOptions:
     max_tokens: int
     precision: Precision
     extras: tuple[str, ...] = ()
+    seed_input: bool = False
     trunk_only: bool = False
 
 
@@ -108,10 +110,12 @@ def _quiet_exporter() -> Iterator[None]:
 def _prepend_tokenizer(model: ir.Model, spit: Spit, options: GraphOptions) -> None:
     """Replace the trunk's inputs by the tokenizer."""
     graph = model.graph
-    front = tokenizer_graph(spit, options.height, options.width, options.max_tokens)
+    front = tokenizer_graph(
+        spit, options.height, options.width, options.max_tokens, seed_input=options.seed_input
+    )
     tokens, counts = graph.inputs
     ir.convenience.replace_all_uses_with([tokens, counts], [front.tokens, front.counts])
-    graph.inputs[:] = [front.images]
+    graph.inputs[:] = [front.images, *([front.seeds] if front.seeds else [])]
     for value in front.constants:
         graph.register_initializer(value)
     graph.insert_before(graph[0], front.nodes)

@@ -35,6 +35,7 @@ class BuildOptions:
     outputs: tuple[str, ...] = ()
     part: Literal["full", "trunk"] = "full"
     tessellation: Tessellation = "voronoi"
+    seed_input: bool = False
     out: Path | None = None
 
     @property
@@ -49,6 +50,7 @@ class BuildOptions:
             max_tokens=self.budget,
             precision=self.precision,
             extras=self.outputs,
+            seed_input=self.seed_input,
             trunk_only=self.part == "trunk",
         )
 
@@ -74,5 +76,9 @@ class BuildOptions:
 
 
 def default_budget(height: int, width: int) -> int:
-    """Token budget of an image size: 1.6 per 16 x 16 pixels, rounded up to a multiple of 64."""
-    return BUDGET_STEP * math.ceil(TOKENS_PER_SQUARE * height * width / 256 / BUDGET_STEP)
+    """Token budget of an image size: 1.6 per 16 x 16 pixels, rounded up to a multiple of 64.
+
+    Random tessellations have up to 1.1 sqrt(H W) regions, which in small images is more.
+    """
+    wanted = max(TOKENS_PER_SQUARE * height * width / 256, 1.1 * math.sqrt(height * width))
+    return BUDGET_STEP * math.ceil(wanted / BUDGET_STEP)

@@ -11,7 +11,7 @@ from export.trunk_graph import TrunkGraph
 from runtime.backend import Outputs
 from runtime.bundle import Bundle
 from runtime.errors import BackendUnavailable
-from spit_ref import WeightsError
+from spit_ref import WeightsError, voronoi_tessellation
 
 
 class TorchBackend:
@@ -31,12 +31,23 @@ class TorchBackend:
         self._trunk = TrunkGraph(self._model, manifest.precision, self._extras).eval()
 
     @torch.no_grad()
-    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        tokens: bool = False,
+    ) -> Outputs:
+        cells = None
+        if seeds is not None:
+            cells, _ = voronoi_tessellation(seeds.tolist(), images.shape[2], images.shape[3])
         before = torch.get_num_threads()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         try:
-            made = self._model.tokenizer.tokens(torch.from_numpy(images), max_tokens=self._budget)
+            made = self._model.tokenizer.tokens(
+                torch.from_numpy(images), labels=cells, max_tokens=self._budget
+            )
             values = self._trunk(made.rows, made.counts)
         finally:
             torch.set_num_threads(before)

@@ -176,4 +176,20 @@ REGION_FEATURES = Contract(
     ),
 )
 
-CONTRACTS: tuple[Contract, ...] = (SUPERPIXEL_MERGE, REGION_FEATURES)
+VORONOI_TESSELLATION = Contract(
+    name="VoronoiTessellation",
+    version=1,
+    meaning="Voronoi cells of round(sqrt(height width)) random sites, a pure function of the seed",
+    inputs=(Port("seeds", "int64", ("B",), "one tessellation each"),),
+    outputs=(
+        Port("labels", "int32", ("B", "height", "width"), "cell of every pixel"),
+        Port("counts", "int32", ("B",), "number of cells"),
+    ),
+    attributes=(
+        Attribute("height", "int", "rows of the image", low=1, high=1 << 26),
+        Attribute("width", "int", "columns of the image", low=1, high=1 << 26),
+        *_PLUGIN,
+    ),
+)
+
+CONTRACTS: tuple[Contract, ...] = (SUPERPIXEL_MERGE, REGION_FEATURES, VORONOI_TESSELLATION)

@@ -1,8 +1,4 @@
-"""The seam between the ops and what computes them.
-
-Everything that executes an op outside TensorRT asks here.  As long as there are no native kernels
-the PyTorch reference computes them; this file is the only one that knows.
-"""
+"""The seam between the ops and what computes them outside TensorRT: the native kernels."""
 
 from __future__ import annotations
 
@@ -10,35 +6,38 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-Arrays = tuple[np.ndarray, ...]
+from plugins.native import ops
+
+Arrays = tuple[NDArray[Any], ...]
 Implementation = Callable[..., Arrays]
 """Takes the op's inputs as arrays and its attributes by name, gives its outputs."""
 
 
-def superpixel_merge(images: np.ndarray, **attributes: Any) -> Arrays:
+def superpixel_merge(images: NDArray[np.float32], **attributes: Any) -> Arrays:
     """The op SuperpixelMerge."""
-    import torch
-
-    from spit_ref.custom_ops import superpixel_merge_op
-
-    labels, counts = superpixel_merge_op(torch.from_numpy(images), **attributes)
-    return labels.numpy(), counts.numpy()
+    return ops.superpixel_merge(images, **attributes)
 
 
 def region_features(
-    images: np.ndarray, labels: np.ndarray, counts: np.ndarray, **attributes: Any
+    images: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    **attributes: Any,
 ) -> Arrays:
     """The op RegionFeatures."""
-    import torch
+    attributes["gradient"] = bool(attributes["gradient"])
+    return (ops.region_features(images, labels, counts, **attributes),)
 
-    from spit_ref.custom_ops import region_features_op
 
-    inputs = [torch.from_numpy(array) for array in (images, labels, counts)]
-    return (region_features_op(*inputs, **attributes).numpy(),)
+def voronoi_tessellation(seeds: NDArray[np.int64], *, height: int, width: int) -> Arrays:
+    """The op VoronoiTessellation."""
+    return ops.voronoi_tessellation(seeds.tolist(), height, width)
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "SuperpixelMerge": superpixel_merge,
     "RegionFeatures": region_features,
+    "VoronoiTessellation": voronoi_tessellation,
 }

@@ -25,8 +25,14 @@ Outputs = dict[str, NDArray[Any]]
 class Backend(Protocol):
     """Executes one bundle.  Made by ``Backend(bundle, threads)``; raises BackendUnavailable."""
 
-    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
-        """Images [B, 3, H, W] to the graph's outputs by name.
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        tokens: bool = False,
+    ) -> Outputs:
+        """Images [B, 3, H, W], and ``seeds`` [B] for graphs that take them, to outputs by name.
 
         With ``tokens``, the rows that entered the trunk (float32 [B, T, D]) are among them whether
         or not the graph gives them.

@@ -36,9 +36,16 @@ class OnnxRuntimeBackend:
             raise BundleError(f"ONNX Runtime cannot load {bundle.model}: {error}") from error
         self._names = [output.name for output in self._session.get_outputs()]
 
-    def run(self, images: NDArray[np.uint8], *, tokens: bool = False) -> Outputs:
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        tokens: bool = False,
+    ) -> Outputs:
+        feeds: Outputs = {"images": images} if seeds is None else {"images": images, "seeds": seeds}
         with captured_outputs() as captured:
-            values = self._session.run(self._names, {"images": images})
+            values = self._session.run(self._names, feeds)
         outputs = dict(zip(self._names, values, strict=True))
         if tokens:
             outputs["tokens"] = captured["tokens"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -65,9 +66,18 @@ class Session:
         name, executor = open_backend(backend, opened, threads)
         return cls(opened, name, executor)
 
-    def run(self, images: NDArray[Any], *, truncate: bool = False, tokens: bool = False) -> Output:
+    def run(
+        self,
+        images: NDArray[Any],
+        *,
+        seeds: Sequence[int] | None = None,
+        truncate: bool = False,
+        tokens: bool = False,
+    ) -> Output:
         """Classify images, uint8 [B, H, W, 3] or [B, 3, H, W] (or one image without B).
 
+        seeds     of the random regions, one per image, for bundles exported with --seed-input;
+                  None: the bundle's own for all
         truncate  leave out the regions beyond the token budget instead of raising; ``num_tokens``
                   still counts all of them
         tokens    give the token rows even if the bundle was exported without them
@@ -79,10 +89,14 @@ class Session:
             raise BackendUnavailable("this session is closed: open another one")
         size = self.bundle.manifest.preprocessing
         batch = as_nchw(images, size.height, size.width)
+        chosen = self._seeds(seeds, len(batch))
         largest = self.bundle.manifest.batch.max
         parts = []
         for start in range(0, len(batch), largest):
-            part = self._executor.run(batch[start : start + largest], tokens=tokens)
+            span = slice(start, start + largest)
+            part = self._executor.run(
+                batch[span], seeds=None if chosen is None else chosen[span], tokens=tokens
+            )
             if not truncate:
                 self._check_budget(part["num_tokens"], start)
             parts.append(part)
@@ -104,6 +118,19 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _seeds(self, seeds: Sequence[int] | None, images: int) -> NDArray[np.int64] | None:
+        """What to feed the input "seeds", if the graph has one."""
+        manifest = self.bundle.manifest
+        if not any(spec.name == "seeds" for spec in manifest.inputs):
+            if seeds is not None:
+                raise ValueError("this bundle takes no seeds: export with --seed-input")
+            return None
+        if seeds is None:
+            seeds = [manifest.tokenizer.seed or 0] * images
+        if len(seeds) != images:
+            raise ValueError(f"{images} images need {images} seeds, not {len(seeds)}")
+        return np.array(seeds, np.int64)
 
     def _check_budget(self, num_tokens: NDArray[np.int32], start: int) -> None:
         budget = self.bundle.manifest.token_budget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,18 +41,21 @@ class Tokenizer:
     """A model's tokenizer.
 
     ``tessellation`` and ``seed`` matter to the models with random regions alone; a seed gives every
-    image of a size the same regions.
+    image of a size the same regions.  ``merge`` and ``features`` are the definitions; other
+    implementations with the same signatures can stand in for them.
     """
 
     config: ModelConfig
     tessellation: Tessellation = "voronoi"
     seed: int = 0
+    merge: Callable[..., tuple[Tensor, Tensor]] = superpixel_merge
+    features: Callable[..., Tensor] = region_features
 
     def regions(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Labels int32 [B, H, W] and counts int32 [B] of images [B, 3, H, W]."""
         config = self.config
         if config.tokenizer == "superpixel":
-            return superpixel_merge(images, levels=config.levels, compactness=config.compactness)
+            return self.merge(images, levels=config.levels, compactness=config.compactness)
         checked_images(images)
         batch, _, height, width = images.shape
         if config.tokenizer == "square":
@@ -70,7 +74,7 @@ class Tokenizer:
         regions, counts = self.regions(images) if labels is None else dense_labels(labels)
         config = self.config
         with torch.no_grad():
-            rows = region_features(
+            rows = self.features(
                 images,
                 regions,
                 counts,

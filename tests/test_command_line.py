@@ -116,7 +116,7 @@ def test_validate_on_images_of_ones_own(bundle, tmp_path, capsys) -> None:
 
 
 def test_validate_fails_with_code_1_where_a_gate_fails(make_bundle, capsys) -> None:
-    built = make_bundle(max_tokens=55, height=96, width=128)
+    built = make_bundle(max_tokens=56, height=96, width=128)
     assert export_main(["validate", str(built.path)]) == 1
     assert "FAIL: token budget" in capsys.readouterr().out
 
