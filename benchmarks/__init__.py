@@ -1,1 +1,1 @@
-"""Measurements of speed; correctness is the tests' business."""
+"""Measurements of speed, with peers in the same run; correctness is the tests' business."""
