@@ -55,6 +55,10 @@ def captured_outputs() -> Iterator[dict[str, np.ndarray]]:
     captured = _run.outputs
     try:
         yield captured
+    except Exception as error:
+        # What follows a failed op in the graph fails, too: the op is the one to blame.
+        raise (_run.failure or error) from error
+    else:
         if _run.failure is not None:
             raise _run.failure
     finally:

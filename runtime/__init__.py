@@ -3,6 +3,7 @@
 from runtime.errors import (
     BackendUnavailable,
     BundleError,
+    ExecutionError,
     ImageError,
     SpitError,
     TokenBudgetExceeded,
@@ -12,6 +13,7 @@ from runtime.session import Output, Session
 __all__ = [
     "BackendUnavailable",
     "BundleError",
+    "ExecutionError",
     "ImageError",
     "Output",
     "Session",

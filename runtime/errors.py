@@ -19,6 +19,10 @@ class BackendUnavailable(SpitError):
     """The asked-for backend cannot run on this machine."""
 
 
+class ExecutionError(SpitError):
+    """A backend failed while it ran the graph."""
+
+
 class TokenBudgetExceeded(SpitError):
     """An image has more superpixels than the bundle has token slots.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plugins.onnxruntime_ops import captured_outputs, register_ops
 from runtime.backend import Outputs
 from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable, BundleError
+from runtime.errors import BackendUnavailable, BundleError, ExecutionError
 
 
 class OnnxRuntimeBackend:
@@ -22,7 +22,7 @@ class OnnxRuntimeBackend:
                 "or export with --precision fp16 or fp32"
             )
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors come as exceptions
         if threads is not None:
             options.intra_op_num_threads = threads
         # Idle threads must not spin: the ops between the matrix products need the cores.
@@ -45,7 +45,10 @@ class OnnxRuntimeBackend:
     ) -> Outputs:
         feeds: Outputs = {"images": images} if seeds is None else {"images": images, "seeds": seeds}
         with captured_outputs() as captured:
-            values = self._session.run(self._names, feeds)
+            try:
+                values = self._session.run(self._names, feeds)
+            except Exception as error:  # as above
+                raise ExecutionError(f"ONNX Runtime failed: {error}") from error
         outputs = dict(zip(self._names, values, strict=True))
         if tokens:
             outputs["tokens"] = captured["tokens"]

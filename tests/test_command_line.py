@@ -206,3 +206,14 @@ def test_sizes_and_batches_are_parsed() -> None:
     assert image_size("384x512") == (384, 512) and image_size("224") == (224, 224)
     profile = batch_profile("4")
     assert (profile.min, profile.opt, profile.max) == (4, 4, 4)
+
+
+def test_a_device_needs_neither_torch_nor_the_exporter(bundle) -> None:
+    program = (
+        "import sys\n"
+        "for heavy in 'torch onnx onnx_ir spit_ref export'.split(): sys.modules[heavy] = None\n"
+        "from runtime.__main__ import main\n"
+        f"sys.exit(main(['check', {str(bundle)!r}, '--backend', 'onnxruntime']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("pass") == 3, done.stderr

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spit_ref import MODEL_NAMES, Spit, load_model, model_config
-from spit_ref.trunk import TRAINING_TOKENS, Trunk
+from spit_ref.trunk import TRAINING_TOKENS, Trunk, _dropout
 from tests.goldens import LogitCase, as_batch, checkpoint, logit_cases
 from tests.photographs import DEGENERATE, flat, noise, photograph
 
@@ -238,6 +238,20 @@ def test_training_with_token_dropout_and_stochastic_depth() -> None:
     model.eval()
     still = [model(images, labels=labels).logits for _ in range(2)]
     assert torch.equal(*still)
+
+
+def test_token_dropout_takes_different_tokens_of_those_there_are() -> None:
+    """Row k holds k + 1, so that it can be told which were taken."""
+    rows = torch.arange(1.0, 401.0).view(1, -1, 1).repeat(2, 1, 3)
+    rows[1, 300:] = 0.0
+    for _ in range(3):
+        kept, counts = _dropout(rows, torch.tensor([400, 300]), TRAINING_TOKENS)
+        assert counts.tolist() == [TRAINING_TOKENS] * 2 and kept.shape == (2, TRAINING_TOKENS, 3)
+        assert len(kept[0, :, 0].unique()) == len(kept[1, :, 0].unique()) == TRAINING_TOKENS
+        assert float(kept[1].min()) > 0.0
+    few, counts = _dropout(rows, torch.tensor([400, 20]), TRAINING_TOKENS)
+    assert counts.tolist() == [TRAINING_TOKENS, 20]
+    assert sorted(few[1, :20, 0].tolist()) == list(range(1, 21))
 
 
 def test_token_dropout_keeps_the_tokens_of_small_images() -> None:

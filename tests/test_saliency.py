@@ -76,6 +76,16 @@ def test_attention_flow_does_not_see_padding() -> None:
         assert not found[index, count:].any()
 
 
+def test_the_floor_lets_no_padding_flow() -> None:
+    """2000 padded tokens, each with a flow of 1e-8, that all look at the second token."""
+    attention = torch.full((1, 1, 2004, 2004), 0.0)
+    attention[..., 2] = 1.0
+    attention[..., :4, :4] = torch.tensor([0.5, 0.3, 1e-6, 0.2])
+    found = attention_flow([attention] * 2, torch.tensor([3]))
+    own = attention_flow([attention[..., :4, :4]] * 2, torch.tensor([3]))
+    assert torch.allclose(found[0, :3], own[0], atol=1e-5)
+
+
 def test_attention_flow_spans_zero_to_one() -> None:
     found = attention_flow(some_attentions(2, 1, 2, [9]), torch.tensor([9]))
     assert float(found.min()) == 0.0 and float(found.max()) == 1.0

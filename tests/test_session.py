@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from plugins.implementation import IMPLEMENTATIONS
 from runtime import BackendUnavailable, BundleError, ImageError, Session, TokenBudgetExceeded
 from runtime import backend as backends
 from runtime.bundle import Bundle
@@ -240,3 +241,15 @@ def test_check_data_holds_the_reference(make_bundle) -> None:
         tokens = model.tokenizer.tokens(batch)
         assert np.array_equal(tokens.labels[0], expected.labels)
         assert tokens_sha256(tokens.rows[0].numpy(), expected.num_tokens) == expected.tokens_sha256
+
+
+def test_a_failing_op_is_what_the_error_tells_of(bundle, images, monkeypatch) -> None:
+    def broken(*_, **__):
+        raise MemoryError("no room for the merge")
+
+    monkeypatch.setitem(IMPLEMENTATIONS, "SuperpixelMerge", broken)
+    with (
+        Session.open(bundle.path, "onnxruntime") as opened,
+        pytest.raises(MemoryError, match="no room for the merge"),
+    ):
+        opened.run(images)

@@ -179,6 +179,39 @@ def test_a_chain_through_a_maze_is_followed_to_its_end(backwards: bool) -> None:
     assert not merged.labels[corridor].any()
 
 
+def row_of(*groups: tuple[int, float, float]) -> Tensor:
+    """Vertex features [4, 1, W] of a row of pixels: how many, and the first two features."""
+    columns = [(a, b, 0.0, 0.0) for count, a, b in groups for _ in range(count)]
+    return torch.tensor(columns).t().unsqueeze(1).contiguous()
+
+
+@pytest.mark.parametrize(("score", "counts"), [(0.354, [10, 3, 2]), (0.357, [10, 3, 1])])
+def test_a_large_vertex_stays_alone_if_that_scores_higher(score: float, counts: list[int]) -> None:
+    """Sizes 6, 2, 2: mu = 20/3, sigma = sqrt(16/3), so that staying alone scores 0.3557 for the
+    large one.  Its neighbour prefers the third, so it is for the large one to choose."""
+    angle = np.arccos(2 * score - 1)
+    first, second, third = ((np.cos(a), np.sin(a)) for a in (0.0, angle, angle + 0.6))
+    hierarchy = merge_hierarchy(row_of((6, *first), (2, *second), (2, *third)), levels=2)
+    assert [partition.count for partition in hierarchy] == counts
+
+
+def test_final_threshold_is_exclusive() -> None:
+    """The range of the differences (0.25, 0.125, 0, 0) is 0.25."""
+    features = row_of((1, 0.5, 0.25), (1, 0.25, 0.125))
+    above = float(np.nextafter(np.float32(0.25), np.float32(1)))
+    for threshold, count in ((0.25, 2), (above, 1)):
+        last = merge_hierarchy(features, levels=0, final_threshold=threshold)[-1]
+        assert last.count == count
+
+
+@pytest.mark.parametrize(("feature", "count"), [(2.0**-30, 2), (2.0**-31, 1)])
+def test_features_are_averaged_in_units_of_two_to_the_minus_30(feature: float, count: int) -> None:
+    """What is smaller becomes zero, and then two vertices do not differ at all."""
+    features = row_of((2, feature, 0.0), (2, 0.0, 0.0))
+    hierarchy = merge_hierarchy(features, levels=1, final_threshold=2.0**-31)
+    assert [partition.count for partition in hierarchy] == [4, 2, count]
+
+
 def test_no_levels_leave_every_pixel_alone() -> None:
     images = five_images(6, 9)
     labels, counts = superpixel_merge(images, levels=0)
