@@ -196,6 +196,18 @@ def test_no_warnings_and_no_spills_anywhere(nvcc: Path, folder: Path) -> None:
     assert max(r.shared_bytes for r in resources) <= 48 * 1024
 
 
+def test_pixels_are_read_as_on_the_cpu(folder: Path) -> None:
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    source = Path(__file__).parent / "native" / "described_pixels.cpp"
+    program = folder / "described_pixels"
+    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([compiler, *flags, "-o", program, source], check=True)
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_report_of_ptxas_is_read() -> None:
     name = "_ZN4spit8portable10run_rangesINS0_9FindRootsEEEvT_i"
     report = f"""

@@ -61,11 +61,14 @@ struct BlockTeam {
 };
 
 constexpr int kThreads = 256;
+// Blocks that fit on a multiprocessor at once, as far as registers go. It leaves 64 registers to a
+// thread; left to itself ptxas takes fewer on some architectures, and spills.
+constexpr int kLeastBlocks = 4;
 constexpr int kMostGridRows = 65535;
 constexpr int kTileSide = 32;
 
 template <class Phase>
-__global__ void __launch_bounds__(kThreads) run_ranges(Phase phase, int images) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks) run_ranges(Phase phase, int images) {
   const int item = blockIdx.x * kThreads + threadIdx.x;
   for (int image = blockIdx.y; image < images; image += gridDim.y) {
     if (item < phase.limit(image)) phase.template run<DeviceMemory>(image, Range{item, item + 1});
@@ -73,7 +76,7 @@ __global__ void __launch_bounds__(kThreads) run_ranges(Phase phase, int images) 
 }
 
 template <class Phase>
-__global__ void __launch_bounds__(kThreads) run_blocks(Phase phase, int images, int width, int pixels) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks) run_blocks(Phase phase, int images, int width, int pixels) {
   const int pixel = blockIdx.x * kThreads + threadIdx.x;
   if (pixel >= pixels) return;
   const int row = pixel / width, column = pixel % width;
@@ -83,7 +86,7 @@ __global__ void __launch_bounds__(kThreads) run_blocks(Phase phase, int images, 
 }
 
 template <class Phase>
-__global__ void __launch_bounds__(kThreads) run_tiles(Phase phase, int images, int height, int width) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks) run_tiles(Phase phase, int images, int height, int width) {
   constexpr int kSide = kTileSide + 2 * TileScratch::kHalo;
   __shared__ float scratch[TileScratch::floats(kTileSide, kTileSide)];
   const int across = (width + kTileSide - 1) / kTileSide;

@@ -25,6 +25,7 @@ struct FeatureState {
   int max_tokens;
   int bins;
   int histograms;  // joint histograms of a region: of positions, and of gradients or not
+  int token_halves;  // size of a token value in units of two bytes
   bool nearest;
   KernelWeights weights;
 
@@ -48,6 +49,11 @@ struct FeatureState {
   SPIT_HD Values* row_of(int image, std::int64_t region) const {
     return static_cast<Values*>(tokens) + (static_cast<std::int64_t>(image) * max_tokens + region) * cells() * channels();
   }
+  // The same row as units of two bytes, whatever its type.
+  SPIT_HD std::int64_t row_halves() const { return static_cast<std::int64_t>(cells()) * channels() * token_halves; }
+  SPIT_HD std::uint16_t* halves_of(int image, std::int64_t region) const {
+    return static_cast<std::uint16_t*>(tokens) + (static_cast<std::int64_t>(image) * max_tokens + region) * row_halves();
+  }
   SPIT_HD float* contrast_of(int image, int channel) const {
     return contrast + (static_cast<std::int64_t>(image) * 3 + channel) * pixels;
   }
@@ -63,6 +69,7 @@ inline FeatureState lay_out_features(const FeatureArguments& a, std::size_t& byt
   s.max_tokens = a.max_tokens;
   s.bins = a.bins;
   s.histograms = a.gradient ? 2 : 1;
+  s.token_halves = a.token_type == TokenType::kFloat32 ? 2 : 1;
   s.nearest = a.interpolation == Interpolation::kNearest;
   s.weights = KernelWeights::of(a.bins, a.sigma);
   s.labels = a.labels;

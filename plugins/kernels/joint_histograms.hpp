@@ -5,11 +5,7 @@
 
 SPIT_NAMESPACE_BEGIN
 
-#if defined(__CUDACC__)
-constexpr int kPiece = 1;  // a thread has one pixel
-#else
 constexpr int kPiece = 64;  // pixels of a row whose weights are computed together
-#endif
 
 // Windows of weights of the values of a piece.
 struct PieceWeights {
@@ -36,9 +32,9 @@ struct RowWeights {
   }
 };
 
-// With kBoxes, sizes and boxes are found on the way; without, they are known, and regions that lie in
-// the block are nobody else's: their sums need no atomic operations.
-template <class Pixels, bool kBoxes>
+// Sizes and boxes are known. Regions that lie in the block are nobody else's: their sums need no atomic
+// operations.
+template <class Pixels>
 struct SumHistograms {
   FeatureState state;
   Pixels pixels;
@@ -82,9 +78,9 @@ struct SumHistograms {
   // Summed channels of a row, from one column before the piece to one after, edges replicated.
   SPIT_HD void fill_totals(float* out, int image, int r, int column, int count) const {
     const Pixels in = pixels;
-    const auto* red = in.channel(image, 0) + static_cast<std::int64_t>(r) * state.width;
-    const auto* green = in.channel(image, 1) + static_cast<std::int64_t>(r) * state.width;
-    const auto* blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * state.width;
+    const auto red = in.channel(image, 0) + static_cast<std::int64_t>(r) * state.width;
+    const auto green = in.channel(image, 1) + static_cast<std::int64_t>(r) * state.width;
+    const auto blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * state.width;
     const int begin = larger(column - 1, 0), end = smaller(column + count + 1, state.width);
     float* at = out + 1 - column;  // indexed by the image's column
     SPIT_VECTORISE
@@ -107,14 +103,13 @@ struct SumHistograms {
                     const PieceWeights& across, const PieceWeights& gy, const PieceWeights& gx) const {
     const std::uint32_t used = static_cast<std::uint32_t>(state.used(image));
     const std::int32_t* row = state.labels_of(image) + static_cast<std::int64_t>(r) * state.width + column;
-    Region* regions = state.regions_of(image);
+    const Region* regions = state.regions_of(image);
     for (int i = 0, begin = 0; i < count; begin = i) {
       const std::int32_t label = row[i];
       for (++i; i < count && row[i] == label;) ++i;
       if (static_cast<std::uint32_t>(label) >= used) continue;
       std::uint64_t* sums = state.sums_of(image, label);
-      if (kBoxes) add_run<Memory>(state, regions[label], r, column + begin, column + i);
-      if (!kBoxes && inside(regions[label], block)) {
+      if (inside(regions[label], block)) {
         add_positions<Plain>(sums, down, across, begin, i);
         if (state.histograms == 2) add_gradients<Plain>(sums + state.cells(), gy, gx, begin, i);
       } else {
@@ -170,12 +165,6 @@ struct SumHistograms {
         for (int l = 0; l < window; ++l) add_product<Memory>(line + l, gy.weight[k][i], gx.weight[l][i]);
       }
     }
-  }
-
-  // Adding nothing is cheaper than a branch, but not than an atomic operation.
-  template <class Memory>
-  static SPIT_HD void add_product(std::uint64_t* sum, std::uint32_t a, std::uint32_t b) {
-    if (Memory::kAddsAreFree || b != 0) Memory::add(sum, static_cast<std::uint64_t>(a) * b);
   }
 };
 

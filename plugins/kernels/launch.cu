@@ -1,7 +1,7 @@
 #include "launch.hpp"
 
 #include "cuda_executor.cuh"
-#include "pixel_dispatch.hpp"
+#include "described_pixels.hpp"
 #include "region_features.hpp"
 #include "superpixel_merge.hpp"
 #include "voronoi.hpp"
@@ -40,15 +40,13 @@ std::size_t voronoi_tessellation_workspace(const VoronoiArguments& arguments) {
 
 cudaError_t superpixel_merge(const MergeArguments& arguments, cudaStream_t stream, int* launches) {
   CudaExecutor executor(stream);
-  with_pixels(arguments.images, nullptr,
-              [&](const auto& pixels) { spit::superpixel_merge(executor, arguments, pixels); });
+  spit::superpixel_merge(executor, arguments, DescribedPixels::of(arguments.images));
   return finish(executor, launches);
 }
 
 cudaError_t region_features(const FeatureArguments& arguments, cudaStream_t stream, int* launches) {
   CudaExecutor executor(stream);
-  with_pixels(arguments.images, nullptr,
-              [&](const auto& pixels) { spit::region_features(executor, arguments, pixels); });
+  spit::region_features(executor, arguments, DescribedPixels::of(arguments.images));
   return finish(executor, launches);
 }
 

@@ -1,4 +1,5 @@
-// First steps of region_features: contrasted colours, clean sums, sizes and boxes of the regions.
+// First steps of region_features: contrasted colours, clean sums, sizes and boxes of the regions; and
+// how sums grow.
 #pragma once
 
 #include "feature_state.hpp"
@@ -13,7 +14,7 @@ SPIT_HD void clear_share(T* array, std::int64_t count, Range range, int all) {
 }
 
 // Items are pixels; the clearing is shared out among them.
-template <class Value, class Pixels>
+template <class Pixels>
 struct PrepareFeatures {
   FeatureState state;
   Pixels pixels;
@@ -25,7 +26,7 @@ struct PrepareFeatures {
     const std::int64_t used = state.used(image), unused = state.max_tokens - used;
     clear_share(state.regions_of(image), used, range, state.pixels);
     clear_share(state.sums_of(image, 0), used * state.histograms * state.cells(), range, state.pixels);
-    clear_share(state.template row_of<typename Value::Stored>(image, used), unused * state.cells() * state.channels(), range, state.pixels);
+    clear_share(state.halves_of(image, used), unused * state.row_halves(), range, state.pixels);
     write_contrast<0>(image, range);
     write_contrast<1>(image, range);
     write_contrast<2>(image, range);
@@ -35,7 +36,7 @@ struct PrepareFeatures {
   template <int kChannel>
   SPIT_HD void write_contrast(int image, Range range) const {
     const Pixels in = pixels;
-    const auto* raw = in.channel(image, kChannel);
+    const auto raw = in.channel(image, kChannel);
     float* out = state.contrast_of(image, kChannel);
     SPIT_VECTORISE
     for (int p = range.begin; p < range.end; ++p) out[p] = in.template contrasted<kChannel>(raw[p]);
@@ -50,6 +51,12 @@ SPIT_HD void add_run(const FeatureState& state, Region& region, int row, int beg
   Memory::max(&region.left, state.width - begin);
   Memory::max(&region.down, row + 1);
   Memory::max(&region.right, end);
+}
+
+// Adding nothing is cheaper than a branch, but not than an atomic operation.
+template <class Memory>
+SPIT_HD void add_product(std::uint64_t* sum, std::uint32_t a, std::uint32_t b) {
+  if (Memory::kAddsAreFree || b != 0) Memory::add(sum, static_cast<std::uint64_t>(a) * b);
 }
 
 struct FindBoxes {

@@ -1,6 +1,8 @@
 // The op region_features as a sequence of phases.
 #pragma once
 
+#include "joint_histograms.hpp"
+#include "pixel_histograms.hpp"
 #include "token_rows.hpp"
 
 SPIT_NAMESPACE_BEGIN
@@ -10,12 +12,12 @@ void region_features_as(Executor& executor, const FeatureArguments& a, const Pix
   std::size_t bytes = 0;
   const FeatureState state = lay_out_features(a, bytes);
   const int batch = a.images.batch;
-  executor.ranges(PrepareFeatures<Value, Pixels>{state, pixels}, batch, state.pixels);
+  executor.ranges(PrepareFeatures<Pixels>{state, pixels}, batch, state.pixels);
   if constexpr (Executor::kLargeBlocks) {
     executor.blocks(FindBoxes{state}, batch, state.height, state.width);
-    executor.blocks(SumHistograms<Pixels, false>{state, pixels}, batch, state.height, state.width);
+    executor.blocks(SumHistograms<Pixels>{state, pixels}, batch, state.height, state.width);
   } else {
-    executor.blocks(SumHistograms<Pixels, true>{state, pixels}, batch, state.height, state.width);
+    executor.blocks(SumPixelHistograms<Pixels>{state, pixels}, batch, state.height, state.width);
   }
   executor.ranges(WriteTokens<Value>{state}, batch, state.max_tokens * state.cells());
 }

@@ -115,7 +115,7 @@ class Merge {
     ranges(RankWords{{level_}, components}, chunks);
     if (last) {
       ranges(NumberVertices{level_}, bound());
-      if (!level_.pixel_level) ranges(FinishLevel<true, false, kCompact>{s_, components}, s_.pixels);
+      if (!level_.pixel_level) ranges(FinishLevel<true, false, false>{s_, components}, s_.pixels);
     } else if (level_.pixel_level) {
       ranges(SumOwned<true, kCompact>{level_}, bound());
       ranges(SumForeign<true, kCompact>{level_}, bound());

@@ -2,7 +2,8 @@
 // "Interpolation"), and the row of numbers.
 #pragma once
 
-#include "joint_histograms.hpp"
+#include "feature_state.hpp"
+#include "token_values.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

@@ -67,9 +67,9 @@ struct VertexFeatures {
     const int columns = width, rows = height;
     team.rows(tile.grown(1, height, width), [=](int r, int begin, int end) {
       float* out = scratch.row(kTotal, r);
-      const auto* red = in.channel(image, 0) + static_cast<std::int64_t>(r) * columns;
-      const auto* green = in.channel(image, 1) + static_cast<std::int64_t>(r) * columns;
-      const auto* blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * columns;
+      const auto red = in.channel(image, 0) + static_cast<std::int64_t>(r) * columns;
+      const auto green = in.channel(image, 1) + static_cast<std::int64_t>(r) * columns;
+      const auto blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * columns;
       SPIT_VECTORISE
       for (int c = begin; c < end; ++c) {
         out[c] = (in.unit(red[c], 0) + in.unit(green[c], 1)) + in.unit(blue[c], 2);
@@ -105,9 +105,9 @@ struct VertexFeatures {
     const Pixels in = pixels;
     const int columns = width;
     team.rows(block, [=](int r, int begin, int end) {
-      const auto* red = in.channel(image, 0) + static_cast<std::int64_t>(r) * columns;
-      const auto* green = in.channel(image, 1) + static_cast<std::int64_t>(r) * columns;
-      const auto* blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * columns;
+      const auto red = in.channel(image, 0) + static_cast<std::int64_t>(r) * columns;
+      const auto green = in.channel(image, 1) + static_cast<std::int64_t>(r) * columns;
+      const auto blue = in.channel(image, 2) + static_cast<std::int64_t>(r) * columns;
       float* out0 = scratch.row(0, r);
       float* out1 = scratch.row(1, r);
       float* out2 = scratch.row(2, r);
