@@ -11,6 +11,7 @@ seed      of that order
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -52,15 +53,15 @@ def superpixel_merge(
     counts int32 [B].
     """
     op = "superpixel_merge"
-    array = _array(op, "images", images)
+    array = _images(op, images)
     labels, counts = _native.superpixel_merge(
         array,
-        _pixels(array, pixels),
+        _pixels(op, array, pixels),
         _whole(op, "levels", levels),
-        0.0 if compactness is None else compactness,
-        final_threshold,
+        0.0 if compactness is None else _real(op, "compactness", compactness),
+        _real(op, "final_threshold", final_threshold),
         _threads(op, threads),
-        executor,
+        _text(op, "executor", executor),
         _whole(op, "seed", seed) % 2**64,
     )
     return _like(images, labels), _like(images, counts)
@@ -97,7 +98,7 @@ def region_features(
     cell (row by row), r, g, b, the histogram of positions and, with ``gradient``, of gradients.
     """
     op = "region_features"
-    array = _array(op, "images", images)
+    array = _images(op, images)
     count_array = _int32(op, "counts", counts)
     if max_tokens is None:
         max_tokens = int(count_array.max(initial=0))
@@ -105,14 +106,14 @@ def region_features(
         array,
         _int32(op, "labels", labels),
         count_array,
-        _pixels(array, pixels),
+        _pixels(op, array, pixels),
         _whole(op, "max_tokens", max_tokens),
         _whole(op, "bins", bins),
-        sigma,
-        gradient,
-        interpolation,
+        _real(op, "sigma", sigma),
+        _flag(op, "gradient", gradient),
+        _text(op, "interpolation", interpolation),
         _threads(op, threads),
-        executor,
+        _text(op, "executor", executor),
         _whole(op, "seed", seed) % 2**64,
     )
     result: Array = _like(images, tokens)
@@ -133,14 +134,12 @@ def voronoi_tessellation(
     Returns labels int32 [B, H, W], numbered in raster order of first pixels, and counts int32 [B].
     """
     op = "voronoi_tessellation"
-    chosen = [seeds] if isinstance(seeds, int) else [int(one) for one in seeds]
-    wrapped = [(one + 2**63) % 2**64 - 2**63 for one in chosen]
     return _native.voronoi_tessellation(
-        np.array(wrapped, dtype=np.int64),
+        _seeds(op, seeds),
         _whole(op, "height", height),
         _whole(op, "width", width),
         _threads(op, threads),
-        executor,
+        _text(op, "executor", executor),
         _whole(op, "seed", seed) % 2**64,
     )
 
@@ -155,14 +154,26 @@ def _array(op: str, name: str, value: Any) -> NDArray[Any]:
     if _is_tensor(value):
         if value.device.type != "cpu":
             raise TypeError(f"{op}: {name} must be on the CPU, not on {value.device}")
+        if value.layout is not sys.modules["torch"].strided:
+            raise TypeError(f"{op}: {name} must be a dense tensor, not {value.layout}")
         if not value.is_contiguous():
             raise ValueError(f"{op}: {name} must be contiguous; call .contiguous() first")
-        array: NDArray[Any] = value.detach().numpy()
+        try:
+            array: NDArray[Any] = value.detach().numpy()
+        except (TypeError, RuntimeError) as error:
+            raise TypeError(f"{op}: {name} must be a tensor that numpy can hold: {error}") from None
         return array
     if not isinstance(value, np.ndarray):
         kind = type(value).__name__
         raise TypeError(f"{op}: {name} must be a numpy array or a torch tensor, not {kind}")
     return value
+
+
+def _images(op: str, value: Any) -> NDArray[Any]:
+    array = _array(op, "images", value)
+    if array.dtype not in (np.uint8, np.float32):
+        raise TypeError(f"{op}: images must be uint8 or float32, not {array.dtype}")
+    return array
 
 
 def _int32(op: str, name: str, value: Any) -> NDArray[np.int32]:
@@ -177,9 +188,9 @@ def _int32(op: str, name: str, value: Any) -> NDArray[np.int32]:
     return narrow
 
 
-def _pixels(images: NDArray[Any], pixels: Pixels | None) -> str:
+def _pixels(op: str, images: NDArray[Any], pixels: Pixels | None) -> str:
     if pixels is not None:
-        return pixels
+        return _text(op, "pixels", pixels)
     return "uint8" if images.dtype == np.uint8 else "unit"
 
 
@@ -197,6 +208,38 @@ def _whole(op: str, name: str, value: int) -> int:
     if name != "seed" and not -(2**31) <= value < 2**31:
         raise ValueError(f"{op}: {name} must fit in 32 bits, not {value}")
     return int(value)
+
+
+def _real(op: str, name: str, value: float) -> float:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be a number, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{op}: {name} must be finite, not {value}") from None
+
+
+def _flag(op: str, name: str, value: bool) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{op}: {name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def _text(op: str, name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{op}: {name} must be a string, not {value!r}")
+    return value
+
+
+def _seeds(op: str, seeds: Any) -> NDArray[np.int64]:
+    """One integer or several; only their lowest 64 bits count."""
+    try:
+        chosen = [operator.index(one) for one in (seeds if np.iterable(seeds) else [seeds])]
+    except TypeError:
+        raise TypeError(f"{op}: seeds must be integers, not {seeds!r}") from None
+    if not chosen:
+        raise ValueError(f"{op}: seeds must not be empty")
+    return np.array([(one + 2**63) % 2**64 - 2**63 for one in chosen], dtype=np.int64)
 
 
 def _like(images: Any, result: NDArray[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Bad arguments raise errors that name the op and the argument; constants are the reference's."""
+"""Bad arguments raise errors that name the op and the argument."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from plugins.native import _native, ops
-from spit_ref import exact, pixel_features
+from plugins.native import ops
 
 IMAGE = np.zeros((1, 3, 4, 5), dtype=np.uint8)
 LABELS = np.zeros((1, 4, 5), dtype=np.int32)
@@ -20,6 +19,10 @@ COUNTS = np.ones(1, dtype=np.int32)
     ("images", "options", "error", "named"),
     [
         (IMAGE.astype(np.float64), {}, TypeError, "images"),
+        (IMAGE.astype(">f4"), {}, TypeError, "images"),
+        (IMAGE.astype(object), {}, TypeError, "images"),
+        (torch.zeros(1, 3, 4, 5, dtype=torch.bfloat16), {}, TypeError, "images"),
+        (torch.zeros(1, 3, 4, 5).to_sparse(), {}, TypeError, "images"),
         (IMAGE[0], {}, ValueError, "images"),
         (IMAGE[:, :2], {}, ValueError, "images"),
         (IMAGE[..., ::2], {}, ValueError, "images"),
@@ -39,6 +42,11 @@ COUNTS = np.ones(1, dtype=np.int32)
         (IMAGE, {"threads": 0}, ValueError, "threads"),
         (IMAGE, {"threads": -2}, ValueError, "threads"),
         (IMAGE, {"executor": "gpu"}, ValueError, "executor"),
+        (IMAGE, {"executor": None}, TypeError, "executor"),
+        (IMAGE, {"compactness": "0.1"}, TypeError, "compactness"),
+        (IMAGE, {"final_threshold": None}, TypeError, "final_threshold"),
+        (IMAGE, {"final_threshold": 10**400}, ValueError, "final_threshold"),
+        (IMAGE, {"pixels": 3}, TypeError, "pixels"),
     ],
 )
 def test_merge_arguments(
@@ -67,6 +75,9 @@ def test_merge_arguments(
         ({"sigma": 0.0}, ValueError, "sigma"),
         ({"sigma": float("nan")}, ValueError, "sigma"),
         ({"interpolation": "cubic"}, ValueError, "interpolation"),
+        ({"interpolation": 0}, TypeError, "interpolation"),
+        ({"sigma": "0.1"}, TypeError, "sigma"),
+        ({"gradient": "no"}, TypeError, "gradient"),
     ],
 )
 def test_feature_arguments(change: dict[str, Any], error: type[Exception], named: str) -> None:
@@ -81,24 +92,12 @@ def test_voronoi_arguments(height: int, width: int) -> None:
         ops.voronoi_tessellation(1, height, width)
 
 
-def nearest_float32(value: Any) -> Any:
-    return (
-        tuple(map(nearest_float32, value)) if isinstance(value, tuple) else float(np.float32(value))
-    )
+@pytest.mark.parametrize("seeds", [1.5, None, "12", [1, 2.0], [[1]]])
+def test_voronoi_seeds(seeds: Any) -> None:
+    with pytest.raises(TypeError, match=r"voronoi_tessellation: seeds"):
+        ops.voronoi_tessellation(seeds, 4, 5)
 
 
-@pytest.mark.parametrize("name", sorted(_native.info()["exact"]))
-def test_constants_of_the_exact_functions(name: str) -> None:
-    assert _native.info()["exact"][name] == nearest_float32(getattr(exact, name))
-
-
-@pytest.mark.parametrize("name", sorted(_native.info()["pixel_features"]))
-def test_constants_of_the_pixel_features(name: str) -> None:
-    if name.startswith("TWICE_"):
-        expected = nearest_float32(2.0 * getattr(pixel_features, name.removeprefix("TWICE_")))
-    elif name in ("CONTRAST_LAMBDA", "CONTRAST_BETA"):
-        parts = [exact.Exponent.of(value) for value in getattr(pixel_features, name)]
-        expected = tuple(nearest_float32((p.high, p.low, p.high + p.low)) for p in parts)
-    else:
-        expected = nearest_float32(getattr(pixel_features, name))
-    assert _native.info()["pixel_features"][name] == expected
+def test_voronoi_needs_a_seed() -> None:
+    with pytest.raises(ValueError, match=r"voronoi_tessellation: seeds"):
+        ops.voronoi_tessellation([], 4, 5)

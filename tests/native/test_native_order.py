@@ -1,54 +1,88 @@
-"""The order of execution cannot matter: work items shuffled and interleaved give the same bits."""
+"""The order of execution cannot matter: work items shuffled and interleaved give the bits of the
+reference, for every seed."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from plugins.native import ops
+from spit_ref.region_features import region_features
+from spit_ref.superpixel_merge import superpixel_merge
+from spit_ref.tessellation import voronoi_tessellation
 
-SEEDS = 200
-
-
-def small_images() -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[:9, :11]
-    return {
-        "noise": rng.integers(0, 256, (1, 3, 9, 11), dtype=np.uint8),
-        "flat": np.full((1, 3, 7, 8), 90, dtype=np.uint8),
-        "ramp": np.broadcast_to((x * 9 + y).astype(np.uint8), (1, 3, 9, 11)).copy(),
-        "checker": np.broadcast_to(((x + y) % 2 * 255).astype(np.uint8), (1, 3, 9, 11)).copy(),
-    }
+SEEDS = range(200)
+COMPACTNESS = (None, 0.1, 1.0)
+THRESHOLD = (0.0, 0.2, 0.0, 0.05)
+LEVELS = (4, 1, 2, 6, 0)
+BINS = (2, 5, 8)
+SIGMA = (0.1, 0.025, 3.0)
 
 
-@pytest.mark.parametrize("name", sorted(small_images()))
-def test_shuffled_merge(name: str) -> None:
-    image = small_images()[name]
-    for options in ({}, {"compactness": 0.1, "final_threshold": 0.2}):
-        labels, counts = ops.superpixel_merge(image, threads=1, **options)
-        for seed in range(SEEDS // 4):
-            found = ops.superpixel_merge(image, executor="shuffled", seed=seed, **options)
-            np.testing.assert_array_equal(found[0], labels)
-            np.testing.assert_array_equal(found[1], counts)
+def small_image(seed: int) -> NDArray[np.uint8]:
+    """Noise, few colours, flat, ramp or checker; up to two images of at most 9 x 11."""
+    rng = np.random.default_rng(seed)
+    shape = (1 + seed % 7 // 6, 3, int(rng.integers(1, 10)), int(rng.integers(1, 12)))
+    y, x = np.mgrid[: shape[2], : shape[3]]
+    kinds = (
+        rng.integers(0, 256, shape),
+        rng.choice([0, 90, 91, 255], shape),
+        np.full(shape, 90),
+        x * 9 + y,
+        (x + y) % 2 * 255,
+    )
+    image = np.broadcast_to(kinds[seed % 5].astype(np.uint8), shape)
+    return image.copy()
 
 
-@pytest.mark.parametrize("name", sorted(small_images()))
-def test_shuffled_features(name: str) -> None:
-    image = small_images()[name]
-    labels, counts = ops.superpixel_merge(image, levels=2, threads=1)
-    expected = ops.region_features(image, labels, counts, threads=1, bins=8, sigma=0.1)
-    for seed in range(SEEDS // 20):
+def assert_same(
+    found: tuple[NDArray[np.int32], ...], expected: tuple[torch.Tensor, ...], seed: int
+) -> None:
+    for actual, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted.numpy(), err_msg=f"seed {seed}")
+
+
+# In groups, so that a failure comes early.
+@pytest.mark.parametrize("first", range(0, 200, 40))
+def test_shuffled_merge(first: int) -> None:
+    for seed in SEEDS[first : first + 40]:
+        options = {
+            "compactness": COMPACTNESS[seed % 3],
+            "final_threshold": THRESHOLD[seed % 4],
+            "levels": LEVELS[seed // 5 % 5],
+        }
+        image = small_image(seed)
+        expected = superpixel_merge(torch.from_numpy(image), **options)
+        found = ops.superpixel_merge(image, executor="shuffled", seed=seed, **options)
+        assert_same(found, expected, seed)
+
+
+@pytest.mark.parametrize("first", range(0, 200, 40))
+def test_shuffled_features(first: int) -> None:
+    for seed in SEEDS[first : first + 40]:
+        image = torch.from_numpy(small_image(seed))
+        labels, counts = superpixel_merge(image, levels=1 + seed // 5 % 2)
+        options = {
+            "gradient": seed % 2 == 0,
+            "interpolation": ("bilinear", "nearest")[seed // 2 % 2],
+            "bins": BINS[seed % 3],
+            "sigma": SIGMA[seed // 3 % 3],
+            "max_tokens": (None, 3)[seed // 4 % 2],
+        }
+        expected = region_features(image, labels, counts, **options)
         found = ops.region_features(
-            image, labels, counts, executor="shuffled", seed=seed, bins=8, sigma=0.1
+            image, labels, counts, executor="shuffled", seed=seed, **options
         )
-        np.testing.assert_array_equal(found.view(np.int32), expected.view(np.int32))
+        np.testing.assert_array_equal(
+            found.numpy().view(np.int32), expected.numpy().view(np.int32), err_msg=f"seed {seed}"
+        )
 
 
 def test_shuffled_voronoi() -> None:
-    labels, counts = ops.voronoi_tessellation([1, 2], 9, 12, threads=1)
-    for seed in range(SEEDS // 4):
-        found = ops.voronoi_tessellation([1, 2], 9, 12, executor="shuffled", seed=seed)
-        np.testing.assert_array_equal(found[0], labels)
-        np.testing.assert_array_equal(found[1], counts)
+    for seed in SEEDS:
+        height, width = 1 + seed % 9, 1 + seed * 5 % 12
+        expected = voronoi_tessellation(-seed, height, width)
+        found = ops.voronoi_tessellation(-seed, height, width, executor="shuffled", seed=seed)
+        assert_same(found, expected, seed)
