@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -18,6 +19,8 @@ namespace {
 // Phases follow one another within microseconds: a waiting thread looks for work for this long before
 // it sleeps.
 constexpr auto kSpin = std::chrono::microseconds(50);
+
+constexpr int kMostPieces = 0xFFFF;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -39,68 +42,84 @@ bool spin_until(const Ready& ready) {
   return false;
 }
 
+// What is being shared out, in one word, so that a thread takes a piece of just that or of nothing:
+// which run it is, how many pieces it has, and the next one to take.
+struct Share {
+  std::uint64_t word;
+
+  static Share of(std::uint32_t run, int pieces) {
+    return {static_cast<std::uint64_t>(run) << 32 | static_cast<std::uint64_t>(pieces) << 16};
+  }
+  std::uint32_t run() const { return static_cast<std::uint32_t>(word >> 32); }
+  int pieces() const { return static_cast<int>(word >> 16 & kMostPieces); }
+  int next() const { return static_cast<int>(word & kMostPieces); }
+};
+
+// The caller waits for pieces that are under way, never for threads: on a busy machine it does the work
+// of those that do not wake up in time.
 class Pool {
  public:
-  void run(int threads, int count, Task task, void* context) {
+  void run(int threads, int pieces, Task task, void* context) {
     const std::lock_guard one_at_a_time(callers_);
-    const int helpers = (threads < count ? threads : count) - 1;
+    const std::uint32_t run = Share{share_.load()}.run() + 1;
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(threads_.size()) < helpers) start();
+      while (static_cast<int>(threads_.size()) < (threads < pieces ? threads : pieces) - 1) start();
       task_ = task;
       context_ = context;
-      count_ = count;
-      helpers_ = helpers;
-      next_.store(0);
-      busy_.store(static_cast<int>(threads_.size()));
-      generation_.fetch_add(1);
+      done_.store(0);
+      share_.store(Share::of(run, pieces).word);
       if (sleeping_ > 0) wake_.notify_all();
     }
-    work();
-    const auto idle = [this] { return busy_.load() == 0; };
-    while (!spin_until(idle)) std::this_thread::yield();
+    work(run);
+    const auto finished = [&] { return done_.load() == pieces; };
+    while (!spin_until(finished)) std::this_thread::yield();
   }
 
  private:
   void start() {
-    const int number = static_cast<int>(threads_.size());
-    threads_.emplace_back([this, number, seen = generation_.load()]() mutable {
+    threads_.emplace_back([this, seen = Share{share_.load()}.run()]() mutable {
       const DefaultFloatingPoint arithmetic;
       while (true) {
         wait_for_change(seen);
-        if (number < helpers_) work();
-        busy_.fetch_sub(1);
+        work(seen);
       }
     });
   }
 
-  void wait_for_change(unsigned& seen) {
-    const auto changed = [&] { return generation_.load() != seen; };
+  void wait_for_change(std::uint32_t& seen) {
+    const auto changed = [&] { return Share{share_.load()}.run() != seen; };
     if (!spin_until(changed)) {
       std::unique_lock lock(mutex_);
       ++sleeping_;
       wake_.wait(lock, changed);
       --sleeping_;
     }
-    seen = generation_.load();
+    seen = Share{share_.load()}.run();
   }
 
-  void work() {
-    for (int index = next_.fetch_add(1); index < count_; index = next_.fetch_add(1)) task_(context_, index);
+  // Takes pieces of one run until none is left. Whoever has taken one holds up the end of the run, so
+  // the task is still there.
+  void work(std::uint32_t run) {
+    Share share{share_.load()};
+    while (share.run() == run && share.next() < share.pieces()) {
+      if (share_.compare_exchange_weak(share.word, share.word + 1)) {
+        task_(context_, share.next());
+        done_.fetch_add(1);
+        share.word = share_.load();
+      }
+    }
   }
 
   std::mutex callers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> threads_;
-  std::atomic<unsigned> generation_{0};
-  std::atomic<int> next_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<std::uint64_t> share_{0};
+  std::atomic<int> done_{0};
   int sleeping_ = 0;
   Task task_ = nullptr;
   void* context_ = nullptr;
-  int count_ = 0;
-  int helpers_ = 0;
 };
 
 // Never destroyed: its threads sleep until the process ends. A forked child has none of them, so it
@@ -120,7 +139,7 @@ Pool& pool() {
 }  // namespace
 
 void run_tasks(int threads, int count, Task task, void* context) {
-  if (threads <= 1 || count <= 1) {
+  if (threads <= 1 || count <= 1 || count > kMostPieces) {
     for (int index = 0; index < count; ++index) task(context, index);
     return;
   }
