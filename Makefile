@@ -4,13 +4,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-DEMO   ?= build/demo
+NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
-.PHONY: demo test test-models lint clean
+.PHONY: demo test test-models sanitize fuzz test-arm64 lint clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
-$(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
@@ -31,6 +31,18 @@ lint: $(VENV)/installed
 # Every model, with and without gradient features, at a square and another size: about 15 minutes.
 test-models: $(VENV)/installed
 	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/test_models.py
+
+# The native ops under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
+sanitize: $(VENV)/installed
+	PYTHON=$(PY) tests/native/sanitize.sh
+
+# The native ops with random arguments, ten minutes.
+fuzz: $(VENV)/installed
+	SPIT_FUZZ_SECONDS=200 $(PY) -m pytest -rP tests/native/test_native_fuzz.py
+
+# The native ops for arm64, under qemu; needs a cross compiler.
+test-arm64: $(VENV)/installed
+	PYTHON=$(PY) tests/native/arm64.sh
 
 clean:
 	rm -rf $(VENV) build dist demo.png *.egg-info .pytest_cache .mypy_cache .ruff_cache
