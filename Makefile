@@ -6,7 +6,7 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
-.PHONY: demo test test-models sanitize fuzz test-arm64 lint clean
+.PHONY: demo test test-models test-slow sanitize fuzz test-arm64 lint clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
@@ -31,6 +31,10 @@ lint: $(VENV)/installed
 # Every model, with and without gradient features, at a square and another size: about 15 minutes.
 test-models: $(VENV)/installed
 	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/test_models.py
+
+# The large images and all CUDA architectures, too: about 5 minutes.
+test-slow: $(VENV)/installed
+	$(PY) -m pytest -m slow --deselect tests/test_models.py
 
 # The native ops under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 sanitize: $(VENV)/installed

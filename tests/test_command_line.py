@@ -189,7 +189,11 @@ def test_help(command) -> None:
 def test_ctrl_c_leaves_nothing_behind(tmp_path) -> None:
     arguments = ["build", *TINY, "--out", str(tmp_path / "x")]
     running = subprocess.Popen(
-        [sys.executable, "-m", "export", *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "export", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Jobs in the background of a shell are started with Ctrl-C ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     # The hidden folder beside the target stands as soon as there is something to leave behind.

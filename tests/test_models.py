@@ -28,7 +28,7 @@ def cases():
             yield pytest.param(*case, marks=marks, id=name)
 
 
-@pytest.mark.parametrize(("model", "gradient", "precision", "size"), cases())
+@pytest.mark.parametrize(("model", "gradient", "precision", "size"), list(cases()))
 def test_export_passes_its_gates(model, gradient, precision, size, tmp_path) -> None:
     options = BuildOptions(
         model,
