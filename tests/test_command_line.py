@@ -186,7 +186,8 @@ def test_help(command) -> None:
     assert done.returncode == 0 and "usage: python -m" in done.stdout
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path) -> None:
+@pytest.mark.parametrize("later", [0.0, 1.5])
+def test_ctrl_c_leaves_nothing_behind(tmp_path, later) -> None:
     arguments = ["build", *TINY, "--out", str(tmp_path / "x")]
     running = subprocess.Popen(
         [sys.executable, "-m", "export", *arguments],
@@ -200,9 +201,12 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path) -> None:
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(tmp_path.iterdir())
+    time.sleep(later)
     os.kill(running.pid, signal.SIGINT)
     _, errors = running.communicate(timeout=60)
-    assert running.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
+    # Where Ctrl-C passes through exec(), Python ends itself by the signal: 130 to a shell, too.
+    assert running.returncode in (130, -signal.SIGINT)
+    assert "interrupted" in errors and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
 
 
