@@ -28,11 +28,11 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Every model, with and without gradient features, at a square and another size: about 15 minutes.
+# Every model, with and without gradient features, at a square and another size: up to half an hour.
 test-models: $(VENV)/installed
 	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/test_models.py
 
-# The large images and all CUDA architectures, too: about 5 minutes.
+# What make test leaves out of the rest: large images, all CUDA architectures.
 test-slow: $(VENV)/installed
 	$(PY) -m pytest -m slow --deselect tests/test_models.py
 
