@@ -13,12 +13,21 @@ import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
 
-from export.onnx_graph import build_graph, save_graph
+from export.onnx_graph import full_graph, save_graph, trunk_graph
 from export.options import BuildOptions
 from export.reference import Reference
 from export.trunk_check import check_trunk
 from plugins.contracts import CONTRACTS
-from runtime.bundle import MANIFEST, MODEL, Bundle, hash_files, new_bundle
+from runtime.bundle import (
+    MANIFEST,
+    MODEL,
+    REGIONS,
+    TRUNK,
+    WEIGHTS,
+    Bundle,
+    hash_files,
+    new_bundle,
+)
 from runtime.check_data import self_check, write_check
 from runtime.errors import SpitError
 from runtime.images import fit_image, load_image
@@ -78,10 +87,9 @@ def build(options: BuildOptions, steps: Steps) -> Built:
     images = check_images(options.height, options.width)
     with new_bundle(target) as folder:
         with steps.step("tracing the graph"):
-            graph = build_graph(model, options.graph)
-        manifest = _manifest(options, model, graph)
+            graph = trunk_graph(model, options.graph)
         with steps.step("writing and checking ONNX"):
-            save_graph(graph, folder / MODEL, _metadata(manifest))
+            manifest = _write_graphs(graph, model, options, folder)
         del graph
         with steps.step("asking the reference"):
             expected = Reference(model, options.precision).answers(images)
@@ -97,6 +105,22 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             manifest = msgspec.structs.replace(manifest, files=hash_files(folder))
         (folder / MANIFEST).write_bytes(encode(manifest))
     return Built(target, backend, rows)
+
+
+def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: Path) -> Manifest:
+    """Write the bundle's graphs, their weights and regions that never change."""
+    if options.part == "trunk":
+        manifest = _manifest(options, model, trunk)
+        save_graph(trunk, folder / MODEL, _metadata(manifest), WEIGHTS)
+        return manifest
+    save_graph(trunk, folder / TRUNK, {}, WEIGHTS)
+    graph = full_graph(ir.load(folder / TRUNK), model, options.graph)
+    manifest = _manifest(options, model, graph)
+    save_graph(graph, folder / MODEL, _metadata(manifest), WEIGHTS)
+    if manifest.tokenizer.kind in ("square", "pca_tree"):
+        blank = torch.zeros(1, 3, options.height, options.width, dtype=torch.uint8)
+        np.save(folder / REGIONS, model.tokenizer.regions(blank)[0][0].numpy())
+    return manifest
 
 
 def check_images(height: int, width: int) -> dict[str, NDArray[np.uint8]]:

@@ -33,7 +33,6 @@ class GraphOptions:
     precision      of the trunk's matrix products
     extras         more outputs, any of EXTRA_OUTPUTS
     seed_input     take the seeds of Voronoi cells as an input, int64 [B]
-    trunk_only     leave the tokenizer out: inputs are tokens and num_tokens, and T is dynamic
     """
 
     height: int
@@ -42,37 +41,14 @@ class GraphOptions:
     precision: Precision
     extras: tuple[str, ...] = ()
     seed_input: bool = False
-    trunk_only: bool = False
 
 
-def build_graph(model: Spit, options: GraphOptions) -> ir.Model:
-    """The ONNX model of ``model``, batch dynamic.
+def trunk_graph(model: Spit, options: GraphOptions) -> ir.Model:
+    """The ONNX model of the trunk alone, batch and number of tokens dynamic.
 
-    Input: images uint8 [B, 3, H, W].  Outputs: logits float32 [B, classes], labels int32 [B, H, W],
-    num_tokens int32 [B], then the extras in float32.  Of the trunk alone: tokens float32 [B, T, D]
-    and num_tokens to logits and extras.
+    Inputs: tokens float32 [B, T, D] and num_tokens int32 [B], of which T is the largest at least.
+    Outputs: logits float32 [B, classes], then the extras (but tokens) in float32.
     """
-    graph = _traced_trunk(model, options)
-    if not options.trunk_only:
-        _prepend_tokenizer(graph, model, options)
-    return graph
-
-
-def save_graph(model: ir.Model, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write ``path`` and, beside it, ``path.data`` with the weights; then check what was written.
-
-    Raises onnx.checker.ValidationError or onnx.shape_inference.InferenceError.
-    """
-    model.metadata_props.update(metadata)
-    model.producer_name, model.producer_version = "spit-edge", metadata.get("spit_edge", "")
-    ir.save(model, path, external_data=f"{path.name}.data")
-    onnx.checker.check_model(str(path))
-    graph = onnx.load(str(path), load_external_data=False)
-    onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True, data_prop=True)
-
-
-def _traced_trunk(model: Spit, options: GraphOptions) -> ir.Model:
-    """The trunk with dynamic batch and token dimensions."""
     extras = tuple(name for name in options.extras if name != "tokens")
     trunk = TrunkGraph(model, options.precision, extras).eval()
     # Sizes that are neither 1 nor each other, so that the tracer confuses no dimensions.
@@ -93,25 +69,15 @@ def _traced_trunk(model: Spit, options: GraphOptions) -> ir.Model:
     return program.model
 
 
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter prints and warns about itself; its exceptions say all that matters."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
+def full_graph(trunk: ir.Model, model: Spit, options: GraphOptions) -> ir.Model:
+    """``trunk``, a :func:`trunk_graph`, with the tokenizer in place of its inputs; it is changed.
 
-
-def _prepend_tokenizer(model: ir.Model, spit: Spit, options: GraphOptions) -> None:
-    """Replace the trunk's inputs by the tokenizer."""
-    graph = model.graph
+    Input: images uint8 [B, 3, H, W].  Outputs: logits float32 [B, classes], labels int32 [B, H, W],
+    num_tokens int32 [B], then the extras in float32.
+    """
+    graph = trunk.graph
     front = tokenizer_graph(
-        spit, options.height, options.width, options.max_tokens, seed_input=options.seed_input
+        model, options.height, options.width, options.max_tokens, seed_input=options.seed_input
     )
     tokens, counts = graph.inputs
     ir.convenience.replace_all_uses_with([tokens, counts], [front.tokens, front.counts])
@@ -127,3 +93,38 @@ def _prepend_tokenizer(model: ir.Model, spit: Spit, options: GraphOptions) -> No
     if "tokens" in options.extras:
         extras.insert(options.extras.index("tokens"), front.tokens)
     graph.outputs[:] = [logits, front.labels, front.counts, *extras]
+    return trunk
+
+
+def save_graph(model: ir.Model, path: Path, metadata: Mapping[str, str], weights: str) -> None:
+    """Write ``path`` and, beside it, the file ``weights``; then check what was written.
+
+    Weights that lie in a file already, because the model was loaded from one, stay there: several
+    graphs share one file of weights.
+
+    Raises onnx.checker.ValidationError or onnx.shape_inference.InferenceError.
+    """
+    model.metadata_props.update(metadata)
+    model.producer_name, model.producer_version = "spit-edge", metadata.get("spit_edge", "")
+    stored = any(
+        isinstance(value.const_value, ir.ExternalTensor)
+        for value in model.graph.initializers.values()
+    )
+    ir.save(model, path, external_data=None if stored else weights)
+    onnx.checker.check_model(str(path))
+    graph = onnx.load(str(path), load_external_data=False)
+    onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True, data_prop=True)
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter prints and warns about itself; its exceptions say all that matters."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

@@ -52,7 +52,6 @@ class BuildOptions:
             precision=self.precision,
             extras=self.outputs,
             seed_input=self.seed_input,
-            trunk_only=self.part == "trunk",
         )
 
     def folder(self, *, random_weights: bool) -> Path:

@@ -1,8 +1,9 @@
 """A bundle: the folder that holds an exported model and all that is needed to trust and run it.
 
-``model.onnx`` with its data file, ``manifest.json``, ``check/`` (images and the answers expected
-for them) and ``parity.json``.  Files that the manifest does not list, engines for example, may
-stand beside them.
+``model.onnx`` and, for runs that tokenize outside the graph, ``trunk.onnx``, which share a file of
+weights; ``manifest.json``; ``check/`` (images and the answers expected for them); ``parity.json``;
+``regions.npy`` where the regions are the same for all images.  Files that the manifest does not
+list, engines for example, may stand beside them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from runtime.manifest import FileEntry, Manifest, decode
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+TRUNK = "trunk.onnx"
+WEIGHTS = "model.onnx.data"
+REGIONS = "regions.npy"
 
 _CHUNK = 1 << 20
 _PathLike = str | os.PathLike[str]
@@ -41,8 +45,9 @@ class Bundle:
         """
         folder = Path(path)
         manifest = decode(_read_manifest(folder), str(folder / MANIFEST))
-        if MODEL not in manifest.files:
-            raise BundleError(f"{folder / MANIFEST} lists no {MODEL}: export the bundle again")
+        for name in required_files(manifest):
+            if name not in manifest.files:
+                raise BundleError(f"{folder / MANIFEST} lists no {name}: export the bundle again")
         paths = {name: _inside(folder, name) for name in manifest.files}
         if verify:
             _verify(paths, manifest.files)
@@ -52,6 +57,16 @@ class Bundle:
     def model(self) -> Path:
         """The ONNX graph."""
         return self.path / MODEL
+
+    @property
+    def trunk(self) -> Path:
+        """The ONNX graph from tokens [B, T, D] and num_tokens [B] on; T is dynamic."""
+        return self.model if self.manifest.part == "trunk" else self.path / TRUNK
+
+    @property
+    def regions(self) -> Path:
+        """Labels int32 [H, W] of all images; only where the tokenizer is square or pca_tree."""
+        return self.path / REGIONS
 
     @property
     def check(self) -> Path:
@@ -67,6 +82,16 @@ class Bundle:
     def parity(self) -> Path:
         """The report of how far the exported graph is from the model it was made of."""
         return self.path / "parity.json"
+
+
+def required_files(manifest: Manifest) -> list[str]:
+    """Files without which a bundle cannot be run."""
+    names = [MODEL]
+    if manifest.part == "full":
+        names.append(TRUNK)
+        if manifest.tokenizer.kind in ("square", "pca_tree"):
+            names.append(REGIONS)
+    return names
 
 
 def hash_files(folder: Path) -> dict[str, FileEntry]:

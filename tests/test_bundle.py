@@ -26,6 +26,7 @@ from runtime.manifest import (
 
 CONTENT = {
     "model.onnx": b"graph",
+    "trunk.onnx": b"trunk",
     "model.onnx.data": bytes(range(256)) * 8193,  # more than one chunk, not a whole number of them
     "check/astronaut.png": b"png",
     "check/expected.npz": b"npz",

@@ -9,7 +9,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from export.build import build
-from export.onnx_graph import GraphOptions, build_graph, save_graph
+from export.onnx_graph import GraphOptions, save_graph, trunk_graph
 from export.options import BuildOptions, default_budget
 from export.trunk_graph import TrunkGraph
 from plugins.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
@@ -104,8 +104,8 @@ def test_trunk_takes_any_batch_and_number_of_tokens(tmp_path, tokens) -> None:
     import onnxruntime
 
     model = load_model("spit_tiny", weights=GOLDENS / "tiny_gradient.pth")
-    options = GraphOptions(224, 224, 320, "fp32", trunk_only=True)
-    save_graph(build_graph(model, options), tmp_path / "trunk.onnx", {})
+    options = GraphOptions(224, 224, 320, "fp32")
+    save_graph(trunk_graph(model, options), tmp_path / "trunk.onnx", {}, "weights")
     rows = torch.randn(3, tokens, 1280, generator=torch.Generator().manual_seed(0))
     counts = torch.tensor([1, tokens, max(1, tokens // 2)], dtype=torch.int32)
     session = onnxruntime.InferenceSession(tmp_path / "trunk.onnx")
@@ -123,11 +123,36 @@ def test_trunk_bundle(make_bundle) -> None:
     assert not [n for n in graph.graph.node if n.domain == DOMAIN]
 
 
+def test_a_full_bundle_has_the_trunk_too_and_the_weights_once(make_bundle) -> None:
+    folder = make_bundle(precision="fp16", outputs=("attention", "tokens")).path
+    trunk = onnx.load(str(folder / "trunk.onnx"), load_external_data=False)
+    assert [v.name for v in trunk.graph.input] == ["tokens", "num_tokens"]
+    assert [v.name for v in trunk.graph.output] == ["logits", "attention"]
+    assert not [n for n in trunk.graph.node if n.domain == DOMAIN]
+    stored = [
+        {t.name: [(e.key, e.value) for e in t.external_data] for t in model.graph.initializer}
+        for model in (
+            trunk,
+            graph_of(make_bundle(precision="fp16", outputs=("attention", "tokens"))),
+        )
+    ]
+    assert any(stored[0].values()) and stored[0].items() <= stored[1].items()
+    small = sum(p.stat().st_size for p in folder.glob("*.onnx"))
+    assert small < (folder / "model.onnx.data").stat().st_size
+
+
+def test_regions_that_never_change_lie_beside_the_graph(make_bundle) -> None:
+    built = make_bundle(model="vit_s16", weights="random", height=48, width=64)
+    regions = np.load(built.path / "regions.npy")
+    assert regions.dtype == np.int32 and regions.shape == (48, 64) and regions.max() == 11
+    assert not (make_bundle().path / "regions.npy").exists()
+
+
 def test_bfloat16_graph_computes_what_its_torch_twin_does(tmp_path) -> None:
     """ONNX Runtime has no bfloat16 on CPUs; ONNX's own evaluator has."""
     model = load_model("spit_tiny", weights=GOLDENS / "tiny_gradient.pth")
-    options = GraphOptions(224, 224, 320, "bf16", trunk_only=True)
-    save_graph(build_graph(model, options), tmp_path / "trunk.onnx", {})
+    options = GraphOptions(224, 224, 320, "bf16")
+    save_graph(trunk_graph(model, options), tmp_path / "trunk.onnx", {}, "weights")
     rows = torch.randn(2, 9, 1280, generator=torch.Generator().manual_seed(0))
     counts = torch.tensor([9, 4], dtype=torch.int32)
     evaluator = ReferenceEvaluator(str(tmp_path / "trunk.onnx"))
