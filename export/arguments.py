@@ -8,7 +8,8 @@ from pathlib import Path
 from export.onnx_graph import EXTRA_OUTPUTS
 from export.options import BuildOptions
 from export.precision import PRECISIONS
-from runtime.manifest import BatchProfile
+from export.precision_plan import PlanError, read_plan
+from runtime.manifest import BatchProfile, PrecisionPlan
 from spit_ref import MODEL_NAMES
 
 
@@ -19,6 +20,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     precision.add_argument("--precision", choices=PRECISIONS, help="[fp32]")
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="= --precision fp16"
+    )
+    parser.add_argument(
+        "--precision-plan",
+        type=_plan,
+        metavar="FILE",
+        help="what bisect wrote: matrix products that stay in fp32",
     )
     parser.add_argument(
         "--no-gradient", dest="gradient", action="store_false", help="1024 values per token"
@@ -94,6 +101,7 @@ def build_options(parsed: argparse.Namespace) -> BuildOptions:
         part=parsed.part,
         tessellation=parsed.tessellation,
         seed_input=parsed.seed_input,
+        plan=parsed.precision_plan,
         out=parsed.out,
     )
 
@@ -121,6 +129,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
+
+
+def _plan(text: str) -> PrecisionPlan:
+    try:
+        return read_plan(Path(text))
+    except PlanError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _outputs(text: str) -> tuple[str, ...]:

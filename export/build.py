@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from export.onnx_graph import full_graph, save_graph, trunk_graph
 from export.options import BuildOptions
+from export.precision_plan import check_plan
 from export.reference import Reference
 from export.trunk_check import check_trunk
 from plugins.contracts import CONTRACTS
@@ -92,7 +93,7 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             manifest = _write_graphs(graph, model, options, folder)
         del graph
         with steps.step("asking the reference"):
-            expected = Reference(model, options.precision).answers(images)
+            expected = Reference(model, options.precision, options.graph.fp32).answers(images)
         with steps.step("comparing with the reference"):
             if options.part == "trunk":
                 backend, rows = check_trunk(folder / MODEL, model, images, expected, options)
@@ -138,6 +139,8 @@ def parity_json(backend: str, rows: list[ImageParity]) -> bytes:
 
 def _check_options(model: Spit, options: BuildOptions) -> None:
     """Refuse what cannot work for any image; how many superpixels there are is a matter of it."""
+    if options.plan is not None:
+        check_plan(options.plan, model.config, options.precision)
     kind = model.config.tokenizer
     if options.seed_input and (kind != "random" or options.tessellation != "voronoi"):
         raise ValueError(f"--seed-input is for Voronoi regions, which {options.model} has not")
@@ -196,6 +199,7 @@ def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
         contracts={c.name: c.version for c in CONTRACTS if c.name in ops},
         versions=_versions(),
         files={},
+        precision_plan=options.plan or msgspec.UNSET,
     )
 
 

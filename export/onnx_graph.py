@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import torch
 
 from export.precision import Precision
 from export.tokenizer_graph import tokenizer_graph
-from export.trunk_graph import TrunkGraph
+from export.trunk_graph import BLOCK_PRODUCTS, TrunkGraph
 from plugins.contracts import CONTRACTS, DOMAIN
 from spit_ref.model import Spit
 
@@ -33,6 +35,7 @@ class GraphOptions:
     precision      of the trunk's matrix products
     extras         more outputs, any of EXTRA_OUTPUTS
     seed_input     take the seeds of Voronoi cells as an input, int64 [B]
+    fp32           matrix products of the trunk that stay in float32
     """
 
     height: int
@@ -41,16 +44,18 @@ class GraphOptions:
     precision: Precision
     extras: tuple[str, ...] = ()
     seed_input: bool = False
+    fp32: frozenset[str] = frozenset()
 
 
 def trunk_graph(model: Spit, options: GraphOptions) -> ir.Model:
     """The ONNX model of the trunk alone, batch and number of tokens dynamic.
 
     Inputs: tokens float32 [B, T, D] and num_tokens int32 [B], of which T is the largest at least.
-    Outputs: logits float32 [B, classes], then the extras (but tokens) in float32.
+    Outputs: logits float32 [B, classes], then the extras (but tokens) in float32.  What matrix
+    products and blocks give is named after them: ``blocks.0.qkv``, ``blocks.0``.
     """
     extras = tuple(name for name in options.extras if name != "tokens")
-    trunk = TrunkGraph(model, options.precision, extras).eval()
+    trunk = TrunkGraph(model, options.precision, extras, options.fp32).eval()
     # Sizes that are neither 1 nor each other, so that the tracer confuses no dimensions.
     example = (torch.zeros(2, 7, model.config.token_size), torch.full((2,), 7, dtype=torch.int32))
     batch, length = torch.export.Dim("B", min=1), torch.export.Dim("T", min=1)
@@ -66,6 +71,7 @@ def trunk_graph(model: Spit, options: GraphOptions) -> ir.Model:
             verbose=False,
         )
     assert program is not None
+    _name_layers(program.model.graph)
     return program.model
 
 
@@ -114,6 +120,18 @@ def save_graph(model: ir.Model, path: Path, metadata: Mapping[str, str], weights
     onnx.checker.check_model(str(path))
     graph = onnx.load(str(path), load_external_data=False)
     onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _name_layers(graph: ir.Graph) -> None:
+    """Give the last value of every matrix product and block the name of its module."""
+    last: dict[str, ir.Node] = {}
+    for node in graph:
+        # From the whole model through modules down to the traced operation.
+        scopes = ast.literal_eval(node.metadata_props["pkg.torch.onnx.name_scopes"])
+        last[scopes[-2]] = node
+    for module, node in last.items():
+        if re.fullmatch(r"embedder|blocks\.\d+(\.(" + "|".join(BLOCK_PRODUCTS) + "))?", module):
+            node.outputs[0].name = module
 
 
 @contextlib.contextmanager

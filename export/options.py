@@ -9,7 +9,7 @@ from typing import Literal
 
 from export.onnx_graph import GraphOptions
 from export.precision import Precision
-from runtime.manifest import BatchProfile
+from runtime.manifest import BatchProfile, PrecisionPlan
 from spit_ref.tokenizer import Tessellation
 
 DEFAULT_SIZE = (224, 224)
@@ -37,6 +37,7 @@ class BuildOptions:
     part: Literal["full", "trunk"] = "full"
     tessellation: Tessellation = "voronoi"
     seed_input: bool = False
+    plan: PrecisionPlan | None = None
     out: Path | None = None
 
     @property
@@ -52,6 +53,7 @@ class BuildOptions:
             precision=self.precision,
             extras=self.outputs,
             seed_input=self.seed_input,
+            fp32=frozenset(self.plan.fp32 if self.plan else ()),
         )
 
     def folder(self, *, random_weights: bool) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,21 @@ def model_of(manifest: Manifest) -> Spit:
 
 
 class Reference:
-    """Answers of ``model`` in float32, and how far off it is when run in ``precision``."""
+    """Answers of ``model`` in float32, and how far off it is when run in ``precision``.
 
-    def __init__(self, model: Spit, precision: Precision) -> None:
+    Where a matrix product is to stay in float32 (``fp32`` has its name), the run in ``precision``
+    has its whole branch of the residual stream in float32, from LayerNorm to layer scale.
+    """
+
+    def __init__(
+        self, model: Spit, precision: Precision, fp32: Collection[str] = frozenset()
+    ) -> None:
         self.model = model
         self.reduced = None
         if precision != "fp32":
             self.reduced = copy.deepcopy(model).to(DTYPES[precision])
+            for branch in {_branch(name) for name in fp32}:
+                _keep_in_fp32(self.reduced, model, branch)
 
     @torch.no_grad()
     def expected(self, image: NDArray[np.uint8]) -> Expected:
@@ -72,3 +80,22 @@ class Reference:
     def answers(self, images: Mapping[str, NDArray[np.uint8]]) -> list[Expected]:
         """The answers for several images."""
         return [self.expected(image) for image in images.values()]
+
+
+def _branch(product: str) -> tuple[str, ...]:
+    """The modules of the branch that holds a matrix product, in the order of their calls."""
+    block, _, layer = product.rpartition(".")
+    if not block:
+        return ("embedder.embedder",)
+    names = ("norm2", "mlp", "ls2") if layer in ("up", "down") else ("norm1", "att", "ls1")
+    return tuple(f"{block}.{name}" for name in names)
+
+
+def _keep_in_fp32(reduced: Spit, model: Spit, branch: tuple[str, ...]) -> None:
+    """Give ``reduced`` the branch of ``model``, and casts around it."""
+    modules = [reduced.get_submodule(name) for name in branch]
+    for name, module in zip(branch, modules, strict=True):
+        module.float().load_state_dict(model.get_submodule(name).state_dict())
+    dtype = reduced.head.weight.dtype
+    modules[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].float(), *inputs[1:]))
+    modules[-1].register_forward_hook(lambda _module, _inputs, output: output.to(dtype))

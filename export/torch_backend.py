@@ -28,7 +28,9 @@ class TorchBackend:
         names = [output.name for output in manifest.outputs]
         self._extras = tuple(name for name in ("embeddings", "attention") if name in names)
         self._tokens = "tokens" in names
-        self._trunk = TrunkGraph(self._model, manifest.precision, self._extras).eval()
+        self._trunk = TrunkGraph(
+            self._model, manifest.precision, self._extras, manifest.fp32_products
+        ).eval()
 
     @torch.no_grad()
     def run(

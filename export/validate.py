@@ -41,7 +41,7 @@ def _against_reference(session: Session, folder: Path, steps: Steps) -> list[Ima
         raise ImageError(f"there are no images in {folder}")
     manifest = session.bundle.manifest
     with steps.step("loading the reference"):
-        reference = Reference(model_of(manifest), manifest.precision)
+        reference = Reference(model_of(manifest), manifest.precision, manifest.fp32_products)
     size = manifest.preprocessing
     rows = []
     for file in steps.track(files, "comparing", len(files)):

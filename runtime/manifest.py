@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime.errors import BundleError
 
@@ -76,6 +76,14 @@ class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     seed: int | None = None
 
 
+class PrecisionPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Matrix products of a model's trunk that stay in float32 when the rest is in ``precision``."""
+
+    model: Name
+    precision: Literal["fp16", "bf16"]
+    fp32: list[Name]
+
+
 class FileEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Content hash and size of one file of the bundle."""
 
@@ -88,7 +96,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``token_budget`` is the number of token slots of an image.  ``contracts`` maps the name of
     every custom op in the graph to the version of its contract, ``files`` the path of every file
-    (relative, with ``/``) to what it must contain.
+    (relative, with ``/``) to what it must contain.  ``precision_plan`` is left out where there is
+    none.
     """
 
     schema: int
@@ -107,6 +116,13 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     contracts: dict[Name, Positive]
     versions: dict[str, str]
     files: dict[Name, FileEntry]
+    precision_plan: PrecisionPlan | UnsetType = UNSET
+
+    @property
+    def fp32_products(self) -> frozenset[str]:
+        """Names of the matrix products that are computed in float32 whatever the precision."""
+        plan = self.precision_plan
+        return frozenset() if plan is UNSET else frozenset(plan.fp32)
 
 
 class _Header(Struct, frozen=True):
