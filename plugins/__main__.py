@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from plugins.contract_tables import cpp_tables
 from plugins.contracts import CONTRACTS, Attribute, Contract
 from plugins.cuda_build import (
     ARCHITECTURES,
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A file or pipe gets whole lines; a terminal its own width.
     console = Console(width=None if sys.stdout.isatty() else 160)
     if options.command == "contracts":
+        if options.cpp:
+            print(cpp_tables(), end="")
+            return 0
         for contract in CONTRACTS:
             console.print(contract_table(contract))
         return 0
@@ -45,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m plugins", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("contracts", help="inputs, outputs and attributes of the ops")
+    contracts = commands.add_parser("contracts", help="inputs, outputs and attributes of the ops")
+    contracts.add_argument(
+        "--cpp", action="store_true", help="as the header that the TensorRT plugins include"
+    )
     kernels = commands.add_parser(
         "kernels", help="compile the CUDA kernels; registers, memory and launches (needs no GPU)"
     )

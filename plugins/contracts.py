@@ -172,6 +172,13 @@ REGION_FEATURES = Contract(
             default="bilinear",
             choices=("bilinear", "nearest"),
         ),
+        Attribute(
+            "token_type",
+            "string",
+            "type of the tokens; only the TensorRT plugin gives another than float32",
+            default="float32",
+            choices=("float32", "float16", "bfloat16"),
+        ),
         *_PLUGIN,
     ),
 )

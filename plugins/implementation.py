@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.contracts import ContractError
 from plugins.native import ops
 
 Arrays = tuple[NDArray[Any], ...]
@@ -26,7 +27,9 @@ def region_features(
     counts: NDArray[np.int32],
     **attributes: Any,
 ) -> Arrays:
-    """The op RegionFeatures."""
+    """The op RegionFeatures; tokens are float32."""
+    if (wanted := attributes.pop("token_type", "float32")) != "float32":
+        raise ContractError(f"RegionFeatures gives {wanted} tokens in TensorRT only")
     attributes["gradient"] = bool(attributes["gradient"])
     return (ops.region_features(images, labels, counts, **attributes),)
 

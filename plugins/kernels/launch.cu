@@ -16,6 +16,8 @@ cudaError_t finish(const CudaExecutor& executor, int* launches) {
 
 }  // namespace
 
+const char* status_text(cudaError_t status) { return cudaGetErrorString(status); }
+
 std::size_t superpixel_merge_workspace(const MergeArguments& arguments) {
   MergeArguments a = arguments;
   a.workspace = nullptr;

@@ -19,4 +19,7 @@ cudaError_t superpixel_merge(const MergeArguments& arguments, cudaStream_t strea
 cudaError_t region_features(const FeatureArguments& arguments, cudaStream_t stream, int* launches = nullptr);
 cudaError_t voronoi_tessellation(const VoronoiArguments& arguments, cudaStream_t stream, int* launches = nullptr);
 
+// What a status means, in words.
+const char* status_text(cudaError_t status);
+
 }  // namespace spit::cuda
