@@ -21,7 +21,7 @@ def inspect_bundle(path: Path, console: Console) -> None:
     """
     bundle = Bundle.open(path)
     table = Table(title=str(path), title_justify="left", show_header=False, box=box.SIMPLE)
-    for name, value in _facts(bundle.manifest).items():
+    for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, value)
     graph = onnx.load(str(bundle.model), load_external_data=False)
     ops = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.graph.node)
@@ -35,13 +35,16 @@ def inspect_bundle(path: Path, console: Console) -> None:
     console.print(table)
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def manifest_facts(manifest: Manifest) -> dict[str, str]:
+    """What a manifest says, for people."""
     size, batch, regions = manifest.preprocessing, manifest.batch, manifest.tokenizer
     return {
         "model": f"{manifest.model}, {manifest.classes} classes, "
         f"{'with' if manifest.gradient else 'without'} gradient features",
         "part": manifest.part,
-        "precision": manifest.precision,
+        "precision": ", but fp32 in ".join(
+            filter(None, [manifest.precision, " ".join(sorted(manifest.fp32_products))])
+        ),
         "weights": f"{manifest.weights.source} ({manifest.weights.location}), "
         f"sha256 {manifest.weights.sha256[:16]}",
         "image": f"{size.height}x{size.width}, {size.pixels} {size.layout}",

@@ -14,6 +14,7 @@ from export.precision import DTYPES, Precision
 from runtime.manifest import Manifest
 from runtime.parity import Expected, tokens_sha256
 from spit_ref import Spit, WeightsError, load_model
+from spit_ref.tokenizer import Tokens
 
 
 def model_of(manifest: Manifest) -> Spit:
@@ -57,11 +58,18 @@ class Reference:
             for branch in {_branch(name) for name in fp32}:
                 _keep_in_fp32(self.reduced, model, branch)
 
-    @torch.no_grad()
     def expected(self, image: NDArray[np.uint8]) -> Expected:
         """The answer for one image, uint8 [H, W, 3]."""
+        return self.expected_of(self.tokens(image))
+
+    def tokens(self, image: NDArray[np.uint8]) -> Tokens:
+        """The token rows [1, T, D] of one image, and its regions."""
         batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)
-        tokens = self.model.tokenizer.tokens(batch)
+        return self.model.tokenizer.tokens(batch)
+
+    @torch.no_grad()
+    def expected_of(self, tokens: Tokens) -> Expected:
+        """The answer for one image that has become tokens already."""
         logits = self.model.classify(self.model.embed(tokens.rows, tokens.counts))
         error = 0.0
         if self.reduced is not None:

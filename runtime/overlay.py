@@ -38,16 +38,26 @@ def overlay(image: Pixels, labels: NDArray[Any], *, scale: int | None = None) ->
     ``PICTURE_SIDE`` pixels.  Raises ImageError for shapes that do not belong together.
     """
     _check(image, labels)
-    height, width = labels.shape
-    factor = -(-PICTURE_SIDE // max(height, width)) if scale is None else scale
-    if factor < 1:
-        raise ImageError(f"the scale of an overlay must be 1 or more, not {factor}")
-    size = (width * factor, height * factor)
-    photograph = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    _draw_borders(photograph, _enlarge(labels, factor))
+    factor = -(-PICTURE_SIDE // max(labels.shape)) if scale is None else scale
+    photograph = borders(image, labels, scale=factor)
     colours = _enlarge(mean_colours(image, labels), factor)
-    gap = np.full((size[1], _GAP, 3), 255, np.uint8)
+    gap = np.full((len(colours), _GAP, 3), 255, np.uint8)
     return Image.fromarray(np.concatenate([photograph, gap, colours], axis=1))
+
+
+def borders(image: Pixels, labels: NDArray[Any], *, scale: int) -> Pixels:
+    """``image`` [H, W, 3], enlarged by the whole number ``scale``, with the borders of ``labels``.
+
+    Raises ImageError for shapes that do not belong together.
+    """
+    _check(image, labels)
+    if scale < 1:
+        raise ImageError(f"the scale of an overlay must be 1 or more, not {scale}")
+    height, width = labels.shape
+    size = (width * scale, height * scale)
+    photograph = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    _draw_borders(photograph, _enlarge(labels, scale))
+    return photograph
 
 
 def mean_colours(image: Pixels, labels: NDArray[Any]) -> Pixels:

@@ -16,6 +16,17 @@ FP32_ERROR = 1e-4
 REDUCED_ERROR_RATIO = 2.0
 """Reduced precision may be off by this many times what the reference itself is off when it is run
 in that precision (the rule of flash-attention's tests)."""
+GATES = {
+    "token budget": "no more regions than token slots",
+    "num_tokens": "as many regions as the reference",
+    "labels": "every pixel in the same region",
+    "tokens": "token rows equal to the bit",
+    "cosine": "logits point the same way: cosine at least 0.9999, in bf16 0.999",
+    "error": "largest difference of a logit: 1e-4 in fp32, else twice the reference's own error "
+    "in that precision",
+    "top-1": "same class, unless two are closer than the allowed error",
+}
+"""What must hold for each image, by name."""
 COSINE = {"fp32": 0.9999, "fp16": 0.9999, "bf16": 0.999}
 
 
@@ -89,7 +100,7 @@ def compare(
     top1, expected_top1 = int(logits.argmax()), int(wanted.argmax())
     # Two classes closer than the allowed error cannot be told apart by anyone.
     tied = wanted[expected_top1] - wanted[top1] <= 2.0 * limit
-    gates = {
+    holds = {
         "token budget": num_tokens <= len(output.tokens[index]),
         "num_tokens": num_tokens == expected.num_tokens,
         "labels": differing == 0,
@@ -108,5 +119,5 @@ def compare(
         error_limit=limit,
         top1=top1,
         expected_top1=expected_top1,
-        failures=tuple(name for name, holds in gates.items() if not holds),
+        failures=tuple(name for name in GATES if not holds[name]),
     )

@@ -16,6 +16,7 @@ from runtime.manifest import (
     BatchProfile,
     FileEntry,
     Manifest,
+    PrecisionPlan,
     Preprocessing,
     TensorSpec,
     Tokenizer,
@@ -103,10 +104,21 @@ def test_positional_arguments_are_refused() -> None:
         FileEntry(SHA, 3)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("name", sorted(set(Manifest.__struct_fields__) - {"schema"}))
+OPTIONAL = {"precision_plan"}
+
+
+@pytest.mark.parametrize("name", sorted(set(Manifest.__struct_fields__) - {"schema"} - OPTIONAL))
 def test_every_field_is_required(name: str) -> None:
     with pytest.raises(BundleError, match=f"missing required field `{name}`"):
         decode(changed(lambda m: m.pop(name)), "m")
+
+
+def test_a_precision_plan_is_written_where_there_is_one() -> None:
+    assert b"precision_plan" not in encode(example()) and not example().fp32_products
+    plan = PrecisionPlan(model="spit_b16", precision="fp16", fp32=["blocks.3.up"])
+    manifest = msgspec.structs.replace(example(), precision_plan=plan)
+    again = decode(encode(manifest), "m")
+    assert again == manifest and again.fp32_products == {"blocks.3.up"}
 
 
 def test_a_seed_may_be_missing() -> None:
