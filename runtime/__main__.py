@@ -1,4 +1,4 @@
-"""``python -m runtime``: run images through a bundle, and let a bundle check itself."""
+"""``python -m runtime``: run images through a bundle, let it check itself, build its engines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runtime.backend import backend_names
 from runtime.check_data import self_check
 from runtime.classes import class_name
 from runtime.command_line import DONE, FAILED, guarded
+from runtime.engines.command import add_engine_arguments, engine_command, engine_line
 from runtime.errors import SpitError
 from runtime.images import fit_image, load_image
 from runtime.overlay import overlay, save_picture
@@ -43,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("bundle", type=Path, help="folder of an exported model")
     check.set_defaults(command=_check)
+
+    engine = commands.add_parser("engine", help="build a TensorRT engine into a bundle")
+    add_engine_arguments(engine)
+    engine.set_defaults(command=_engine)
 
     for command in (run, check):
         command.add_argument(
@@ -92,6 +97,14 @@ def _check(options: argparse.Namespace) -> int:
             rows = self_check(session)
         console().print(parity_table(rows, f"{options.bundle} on {session.backend}"))
     return DONE if all(row.passed for row in rows) else FAILED
+
+
+def _engine(options: argparse.Namespace) -> int:
+    steps = Steps()
+    stored = engine_command(options, steps)
+    steps.console.print(engine_line(stored), markup=False)
+    print(stored.path)
+    return DONE
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ class BackendUnavailable(SpitError):
     """The asked-for backend cannot run on this machine."""
 
 
+class EngineError(SpitError):
+    """An engine cannot be built, is missing or damaged, or was built for something else."""
+
+
 class ExecutionError(SpitError):
     """A backend failed while it ran the graph."""
 

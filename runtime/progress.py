@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -32,11 +32,16 @@ class Steps:
         self.console = console(stderr=True, quiet=quiet)
 
     @contextmanager
-    def step(self, what: str) -> Iterator[None]:
-        """Around a piece of work: a spinner meanwhile, and a line with the seconds at the end."""
+    def step(
+        self, what: str, display: AbstractContextManager[object] | None = None
+    ) -> Iterator[None]:
+        """Around a piece of work: a line with the seconds at the end.
+
+        On a terminal, ``display`` is shown meanwhile, or a spinner.
+        """
         start = time.perf_counter()
         if self.console.is_terminal:
-            with self.console.status(f"{what} ..."):
+            with display or self.console.status(f"{what} ..."):
                 yield
         else:
             self.console.print(f"{what} ... ", markup=False, end="")

@@ -1,0 +1,77 @@
+"""The builder's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.engines.device import Device
+from runtime.engines.flavour import Flavour
+from runtime.engines.record import Choices
+from runtime.errors import EngineError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+WORKSPACE_SHARE = 0.5
+"""Of the memory that is free: what a layer may ask for to be tried.  The rest is for weights,
+activations and, on a Jetson, everything else that runs, because its GPU has the CPU's memory."""
+
+
+def configure(
+    flavour: Flavour,
+    config: trt.IBuilderConfig,
+    choices: Choices,
+    device: Device | None,
+    capabilities: Sequence[int],
+    libraries: Sequence[Path],
+) -> None:
+    """Set everything but profile, timing cache and progress.
+
+    device        None: none is at hand
+    capabilities  of the GPUs to build for, TensorRT-RTX only; none means ``device``
+
+    Raises EngineError for what this TensorRT cannot do.
+    """
+    module = flavour.module
+    # Float32 means float32: TF32 products are off by more than the gates allow.
+    config.clear_flag(module.BuilderFlag.TF32)
+    config.builder_optimization_level = choices.optimization_level
+    if device is not None:
+        config.set_memory_pool_limit(
+            module.MemoryPoolType.WORKSPACE, int(WORKSPACE_SHARE * device.free_memory)
+        )
+    if flavour.is_rtx:
+        _choose_gpus(flavour, config, choices, capabilities)
+        return
+    if capabilities:
+        raise EngineError(
+            "TensorRT builds for the GPU it runs on: --compute-capability is of TensorRT-RTX, "
+            "--flavour tensorrt-rtx"
+        )
+    if choices.hardware_compatible:
+        config.hardware_compatibility_level = module.HardwareCompatibilityLevel.AMPERE_PLUS
+    if choices.version_compatible:
+        config.set_flag(module.BuilderFlag.VERSION_COMPATIBLE)
+        # Such an engine carries its plugins along.
+        config.plugins_to_serialize = [str(path) for path in libraries]
+
+
+def _choose_gpus(
+    flavour: Flavour, config: trt.IBuilderConfig, choices: Choices, capabilities: Sequence[int]
+) -> None:
+    if choices.hardware_compatible or choices.version_compatible:
+        raise EngineError(
+            "TensorRT-RTX has neither --hardware-compatible nor --version-compatible: "
+            "name the GPUs with --compute-capability 86,89,120"
+        )
+    known = flavour.module.ComputeCapability
+    names = [f"SM{capability}" for capability in capabilities] or ["CURRENT"]
+    if unknown := [name for name in names if not hasattr(known, name)]:
+        every = ", ".join(name[2:] for name in known.__members__ if name.startswith("SM"))
+        raise EngineError(f"{flavour} does not build for {unknown[0]}, but for {every}")
+    rtx: Any = config  # TensorRT's own stubs do not know these two
+    rtx.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
+        rtx.set_compute_capability(getattr(known, name), index)

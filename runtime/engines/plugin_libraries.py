@@ -1,0 +1,87 @@
+"""The libraries that hold the custom ops for TensorRT: which there are, and loading them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.bundle import Bundle
+from runtime.engines.flavour import Flavour
+from runtime.engines.log import Log
+from runtime.errors import EngineError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+LIBRARY = "libspit_plugins.so"
+PLUGIN_VERSION, NAMESPACE = "1", ""
+"""What a graph's nodes ask TensorRT's registry for."""
+
+
+class PluginMissing(EngineError):
+    """An op of the graph has no plugin."""
+
+
+def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
+    """The libraries to load: ``given``, or those in the bundle, or the one of this installation.
+
+    Raises EngineError if one that was given does not exist.
+    """
+    for path in given:
+        if not path.is_file():
+            raise EngineError(
+                f"there is no plugin library {path}: python -m plugins build makes it"
+            )
+    if given:
+        return [path.resolve() for path in given]
+    if inside := sorted((bundle.path / "plugins").glob("*.so")):
+        return [path.resolve() for path in inside]
+    package = find_spec("plugins")
+    folders = package.submodule_search_locations if package else None
+    installed = [Path(folder) / LIBRARY for folder in folders or ()]
+    return [path.resolve() for path in installed if path.is_file()][:1]
+
+
+def library_hashes(libraries: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of the libraries by file name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in libraries}
+
+
+def load_plugins(
+    flavour: Flavour,
+    registry: trt.IPluginRegistry,
+    libraries: Sequence[Path],
+    ops: Iterable[str],
+    log: Log,
+) -> None:
+    """Load ``libraries`` unless TensorRT knows all ``ops`` already.
+
+    Raises PluginMissing where an op has no plugin then, and EngineError where a library cannot be
+    loaded.
+    """
+    wanted = sorted(ops)
+    if not _unknown(registry, wanted):
+        return
+    if flavour.is_rtx:
+        raise PluginMissing(
+            "TensorRT-RTX takes no plugins, which the full graph needs: build with --part trunk"
+        )
+    for library in libraries:
+        if registry.load_library(str(library)) is None:
+            raise log.failure(
+                f"{flavour} cannot load {library}",
+                "build it for this machine with python -m plugins build",
+            )
+    if missing := _unknown(registry, wanted):
+        named = ", ".join(str(path) for path in libraries) or "no library"
+        raise PluginMissing(
+            f"{flavour} has no plugin {', '.join(missing)} (loaded: {named}): build them with "
+            "python -m plugins build and give the library with --plugins"
+        )
+
+
+def _unknown(registry: trt.IPluginRegistry, ops: Sequence[str]) -> list[str]:
+    return [op for op in ops if registry.get_creator(op, PLUGIN_VERSION, NAMESPACE) is None]

@@ -1,0 +1,99 @@
+"""Engines in a bundle: ``engines/<key>.engine``, with ``<key>.json`` that says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.bundle import Bundle
+from runtime.engines.files import write_whole
+from runtime.engines.record import EngineRecord, Part, Platform, decode, encode, misfit, sources_of
+from runtime.errors import EngineError
+from runtime.manifest import FileEntry
+
+FOLDER = "engines"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredEngine:
+    """An engine file and what it was built for."""
+
+    path: Path
+    record: EngineRecord
+
+
+def find_engine(bundle: Bundle, part: Part, here: Platform) -> StoredEngine:
+    """The bundle's engine of ``part`` that runs on ``here``, its hash verified.
+
+    Raises EngineError with the reason why each engine of that part does not fit.
+    """
+    sources = sources_of(bundle, part)
+    reasons, fitting = [], []
+    for path in sorted((bundle.path / FOLDER).glob("*.json")):
+        try:
+            stored = _read(path)
+            if stored.record.part != part:
+                continue
+            reason = misfit(stored.record, here)
+            if reason is None and stored.record.sources != sources:
+                reason = "built from another export"
+            if reason is None:
+                _verify(stored)
+                fitting.append(stored)
+        except EngineError as error:
+            reason = str(error)
+        if reason is not None:
+            reasons.append(f"{path.stem}: {reason}")
+    if fitting:
+        # One built on this GPU before one for several kinds.
+        return min(fitting, key=lambda stored: stored.record.platform.gpu is None)
+    why = "; ".join(reasons) or f"there is none in {bundle.path / FOLDER}"
+    raise EngineError(
+        f"no engine of the {part} graph fits ({why}): {build_command(bundle.path, part)}"
+    )
+
+
+def build_command(bundle: Path, part: Part) -> str:
+    """What to type to build an engine."""
+    return f"python -m runtime engine {bundle} --part {part}"
+
+
+def engine_entry(data: memoryview) -> FileEntry:
+    """Hash and size of an engine."""
+    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), bytes=data.nbytes)
+
+
+def save_engine(folder: Path, name: str, data: memoryview, record: EngineRecord) -> StoredEngine:
+    """Write ``name.engine`` and ``name.json``; an older engine of that name is replaced.
+
+    Raises EngineError; then nothing has changed.
+    """
+    engine = folder / f"{name}.engine"
+    write_whole({engine: data, folder / f"{name}.json": encode(record)})
+    return StoredEngine(engine, record)
+
+
+def _read(path: Path) -> StoredEngine:
+    try:
+        record = decode(path.read_bytes())
+    except OSError as error:
+        raise EngineError(f"cannot be read ({error.strerror})") from error
+    return StoredEngine(path.with_suffix(".engine"), record)
+
+
+def _verify(stored: StoredEngine) -> None:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with stored.path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise EngineError(f"its engine file cannot be read ({error.strerror})") from error
+    wanted = stored.record.engine
+    if size != wanted.bytes:
+        raise EngineError(f"damaged, it has {size} bytes instead of {wanted.bytes}")
+    if digest.hexdigest() != wanted.sha256:
+        raise EngineError("damaged, its SHA-256 is not the recorded one")
