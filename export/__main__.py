@@ -56,12 +56,15 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> int:
     from export.arguments import build_options
     from export.build import build
+    from runtime.engines.command import engine_if_possible
     from runtime.tables import parity_table
 
     steps = Steps()
     built = build(build_options(options), steps)
     steps.console.print(parity_table(built.parity, f"{built.path} on {built.backend}"))
-    print(built.path)
+    print(built.path, flush=True)
+    if options.engine:
+        engine_if_possible(built.path, steps)
     return DONE if built.passed else FAILED
 
 

@@ -79,6 +79,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the seeds of random regions as an input: fresh ones for every image",
     )
     parser.add_argument(
+        "--no-engine",
+        dest="engine",
+        action="store_false",
+        help="build no TensorRT engine even where there is TensorRT and a GPU",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the bundle [build/MODEL-PRECISION]"
     )
 

@@ -102,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
 def _engine(options: argparse.Namespace) -> int:
     steps = Steps()
     stored = engine_command(options, steps)
-    steps.console.print(engine_line(stored), markup=False)
+    steps.console.print(engine_line(stored), markup=False, soft_wrap=True)
     print(stored.path)
     return DONE
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.bundle import Bundle
 from runtime.engines.config import configure
@@ -139,11 +139,12 @@ def _build(order: EngineOrder, device: Device | None, phases: BuildPhases) -> _B
     config = builder.create_builder_config()
     configure(flavour, config, order.choices, device, order.capabilities, libraries)
     profile = profile_of(network, manifest)
-    add_profile(builder, config, profile)
+    add_profile(flavour, builder, config, profile)
     cache = cache_path(key(order.platform(device), "trunk")) if device else None
     _held = load_cache(flavour, config, cache) if cache else None
     config.progress_monitor = progress_monitor(flavour, phases)
-    data = builder.build_serialized_network(network, config)
+    # IHostMemory, which offers its bytes as a buffer.
+    data: Any = builder.build_serialized_network(network, config)
     if data is None:
         raise log.failure(f"{flavour} built no engine of {graph}", "its messages say why")
     if cache:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from runtime.bundle import Bundle
 from runtime.engines.build import EngineOrder, build_engine, target_device
-from runtime.engines.flavour import FLAVOURS, find_flavour
-from runtime.engines.record import Choices
+from runtime.engines.device import current_device
+from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
+from runtime.engines.plugin_libraries import PluginMissing
+from runtime.engines.record import Choices, Part
 from runtime.engines.store import StoredEngine, find_engine
-from runtime.errors import EngineError
+from runtime.errors import BackendUnavailable, EngineError
 from runtime.progress import Steps
 
 
@@ -73,10 +75,9 @@ def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
     )
     with steps.step("opening the bundle"):
         bundle = Bundle.open(options.bundle)
-    trunk = flavour.is_rtx or bundle.manifest.part == "trunk"
     order = EngineOrder(
         bundle=bundle,
-        part=options.part or ("trunk" if trunk else "full"),
+        part=options.part or _usual_part(bundle, flavour),
         flavour=flavour,
         choices=Choices(
             optimization_level=options.optimization_level,
@@ -92,11 +93,36 @@ def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
         try:
             stored = find_engine(bundle, order.part, order.platform(device))
         except EngineError as error:
-            steps.console.print(str(error).partition(": python -m")[0], markup=False)
+            _say(steps, str(error).partition(": python -m")[0])
         else:
             if stored.record.choices == order.choices:
                 return stored
     return build_engine(order, device, steps)
+
+
+def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
+    """Build the usual engine of a fresh bundle where there is TensorRT and a GPU.
+
+    Elsewhere one line says why there is none, and the command that builds it on the device.
+    Raises EngineError where TensorRT fails.
+    """
+    try:
+        flavour, device = find_flavour(), current_device()
+        bundle = Bundle.open(path, verify=False)
+        order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
+        return build_engine(order, device, steps)
+    except (BackendUnavailable, PluginMissing) as error:
+        _say(steps, f"no engine, because {error}; on the device: python -m runtime engine {path}")
+        return None
+
+
+def _usual_part(bundle: Bundle, flavour: Flavour) -> Part:
+    """The full graph, unless there is only the trunk or no way to run plugins."""
+    return "trunk" if flavour.is_rtx or bundle.manifest.part == "trunk" else "full"
+
+
+def _say(steps: Steps, line: str) -> None:
+    steps.console.print(line, markup=False, soft_wrap=True)
 
 
 def engine_line(stored: StoredEngine) -> str:

@@ -46,15 +46,14 @@ def find_flavour(name: FlavourName | Literal["auto"] = "auto") -> Flavour:
 
     Raises BackendUnavailable, which says why it cannot be imported and what to do.
     """
-    if name != "auto":
-        return _import(name)
-    reasons = []
-    for candidate in FLAVOURS:
+    reasons = {}
+    for candidate in FLAVOURS if name == "auto" else (name,):
         try:
             return _import(candidate)
-        except BackendUnavailable as error:
-            reasons.append(str(error))
-    raise BackendUnavailable("; ".join(reasons))
+        except _Unusable as error:
+            reasons[candidate] = str(error)
+    cure = " or ".join(_CURES[candidate] for candidate in reasons)
+    raise BackendUnavailable(f"{', '.join(reasons.values())}: {cure}")
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
@@ -67,25 +66,29 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+class _Unusable(Exception):
+    """Why a TensorRT cannot be used."""
+
+
 def _import(name: FlavourName) -> Flavour:
-    title, cure = _title(name), _CURES[name]
+    title = _title(name)
     try:
         module = importlib.import_module(_MODULES[name])
     except ModuleNotFoundError as error:
         if error.name == _MODULES[name]:
-            raise BackendUnavailable(f"{title} is not installed: {cure}") from error
-        raise BackendUnavailable(f"{title} lacks the module {error.name}: {cure}") from error
+            raise _Unusable(f"{title} is not installed") from error
+        raise _Unusable(f"{title} lacks the module {error.name}") from error
     # Missing libraries are an ImportError or an OSError, packages that cannot serve this platform
     # raise a RuntimeError; all mean the same.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise BackendUnavailable(f"{title} cannot be loaded ({reason}): {cure}") from error
+        raise _Unusable(f"{title} cannot be loaded ({reason})") from error
     version = str(getattr(module, "__version__", ""))
     if not version or not hasattr(module, "Builder"):  # type stubs alone look like a package
-        raise BackendUnavailable(f"{title} is not installed, only its name is taken: {cure}")
+        raise _Unusable(f"{title} is not installed, only its name is taken")
     if version_numbers(version) < _OLDEST[name]:
         oldest = ".".join(str(number) for number in _OLDEST[name])
-        raise BackendUnavailable(f"{title} {version} is too old, {oldest} is needed: {cure}")
+        raise _Unusable(f"{title} {version} is too old, {oldest} is needed")
     return Flavour(name, version, module)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime.engines.flavour import Flavour
 from runtime.errors import EngineError
-
-if TYPE_CHECKING:
-    import tensorrt as trt
 
 _OUT_OF_MEMORY = re.compile(
     r"out ?of ?memory|memoryallocation|memory\b.*\bcould not be allocated|insufficient memory", re.I
@@ -34,13 +31,13 @@ class Log:
     def of(cls, flavour: Flavour, *, verbose: bool = False) -> Log:
         """A log with a logger for ``flavour``.  ``verbose`` prints every line to stderr."""
         log = cls(verbose)
-        trt = flavour.module
+        base: Any = flavour.module.ILogger
 
-        class Logger(trt.ILogger):  # type: ignore[misc, name-defined, unused-ignore]
+        class Logger(base):  # type: ignore[misc]
             def __init__(self) -> None:
-                trt.ILogger.__init__(self)
+                base.__init__(self)  # pybind11 wants it called by the class
 
-            def log(self, severity: trt.ILogger.Severity, message: str) -> None:
+            def log(self, severity: Any, message: str) -> None:
                 log.add(severity.name, message)
 
         log.logger = Logger()

@@ -50,11 +50,11 @@ class BuildPhases:
 
 def progress_monitor(flavour: Flavour, phases: BuildPhases) -> Any:
     """An IProgressMonitor that tells ``phases`` and stops the build when they are cancelled."""
-    trt = flavour.module
+    base: Any = flavour.module.IProgressMonitor
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined, unused-ignore]
+    class Monitor(base):  # type: ignore[misc]
         def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
+            base.__init__(self)  # pybind11 wants it called by the class
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             phases.start(phase_name, parent_phase, num_steps)

@@ -76,7 +76,7 @@ def _head(
     while waiting:
         layer = waiting.pop(0)
         if layer.type == flavour.module.LayerType.MATRIX_MULTIPLY:
-            return layer.name
+            return str(layer.name)
         waiting += _inputs(layer, maker)
     return None
 

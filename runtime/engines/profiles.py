@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtime.engines.flavour import Flavour
 from runtime.engines.record import ShapeRange
 from runtime.errors import EngineError
 from runtime.manifest import Manifest
@@ -30,20 +31,24 @@ def profile_of(network: trt.INetworkDefinition, manifest: Manifest) -> dict[str,
 
 
 def add_profile(
-    builder: trt.Builder, config: trt.IBuilderConfig, profile: dict[str, ShapeRange]
+    flavour: Flavour,
+    builder: trt.Builder,
+    config: trt.IBuilderConfig,
+    profile: dict[str, ShapeRange],
 ) -> None:
     """Tell TensorRT; EngineError if it refuses."""
+    dims = flavour.module.Dims
     made = builder.create_optimization_profile()
     for name, shapes in profile.items():
-        made.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        made.set_shape(name, dims(shapes.min), dims(shapes.opt), dims(shapes.max))
     if config.add_optimization_profile(made) < 0:
-        raise EngineError(f"TensorRT refuses the shapes {profile}: export the bundle again")
+        raise EngineError(f"{flavour} refuses the shapes {profile}: export the bundle again")
 
 
 def _shape_range(tensor: trt.ITensor, ranges: dict[str, tuple[int, int, int]]) -> ShapeRange:
     shapes: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for index, size in enumerate(tensor.shape):
-        name = tensor.get_dimension_name(index)
+    for index in range(len(tensor.shape)):
+        size, name = int(tensor.shape[index]), tensor.get_dimension_name(index)
         if size < 0 and name not in ranges:
             raise EngineError(
                 f"dimension {index} of the input {tensor.name} is open and named {name!r}, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.engines.files import write_whole
 from runtime.engines.flavour import Flavour
@@ -49,7 +49,7 @@ def save_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> None
     if flavour.is_rtx:
         return
     cache = config.get_timing_cache()
-    content = None if cache is None else cache.serialize()
+    content: Any = None if cache is None else cache.serialize()
     if content is not None:
         with contextlib.suppress(EngineError):
-            write_whole({path: memoryview(content)})
+            write_whole({path: memoryview(content).cast("B")})
