@@ -7,7 +7,7 @@ the heavy ones and others can add theirs.
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from runtime.bundle import Bundle
 from runtime.errors import BackendUnavailable
 
+if TYPE_CHECKING:
+    from runtime.gpu.device_images import DeviceImages
+
 GROUP = "spit_edge.backends"
-AUTO_ORDER = ("onnxruntime", "torch")
+AUTO_ORDER = ("tensorrt", "tensorrt-split", "onnxruntime", "torch")
 """What "auto" tries, best first."""
 
 Outputs = dict[str, NDArray[Any]]
@@ -40,6 +43,36 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what the back end holds."""
+
+
+class Pending(Protocol):
+    """Outputs that are being computed."""
+
+    def result(self) -> Outputs:
+        """The outputs, waited for; raises what went wrong.  May be called again."""
+
+
+@runtime_checkable
+class AsyncBackend(Backend, Protocol):
+    """A back end on a GPU, which computes while the host goes on.  Any thread may use it.
+
+    Batches are computed in the order of ``submit``; few are in flight at a time.
+    """
+
+    def submit(
+        self,
+        images: NDArray[np.uint8] | DeviceImages,
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        tokens: bool = False,
+    ) -> Pending:
+        """Begin what ``run`` does; waits only if as many batches as possible are in flight.
+
+        Arrays may be written again when this returns; images on the GPU, when the result is there.
+        """
+
+    def adopt(self, images: Any) -> DeviceImages:
+        """Images that lie on the GPU, without a copy: ``runtime.gpu.device_images.adopt``."""
 
 
 def backend_names() -> list[str]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import Backend, Outputs, open_backend
+from runtime.backend import AsyncBackend, Backend, Outputs, Pending, open_backend
+from runtime.background import BackgroundRuns
 from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable, BundleError, TokenBudgetExceeded
+from runtime.errors import BackendUnavailable, BundleError, ImageError, TokenBudgetExceeded
+from runtime.gpu.device_images import DeviceImages, on_gpu
 from runtime.images import as_nchw
 
 
@@ -37,6 +39,19 @@ class Output:
     attention: NDArray[np.float32] | None = None
 
 
+class Ticket:
+    """A batch given to :meth:`Session.submit`."""
+
+    def __init__(self, pending: Pending, budget: int | None) -> None:
+        self._pending, self._budget = pending, budget
+
+    def result(self) -> Output:
+        """The results, waited for.  Raises what ``run`` would, every time."""
+        outputs = self._pending.result()
+        _check_budget(outputs["num_tokens"], self._budget, 0)
+        return Output(**outputs)
+
+
 class Session:
     """An opened bundle.  Use it as a context manager, or call ``close``."""
 
@@ -44,6 +59,7 @@ class Session:
         self.bundle = bundle
         self.backend = backend
         self._executor: Backend | None = executor
+        self._background = None if isinstance(executor, AsyncBackend) else BackgroundRuns(executor)
 
     @classmethod
     def open(
@@ -55,7 +71,7 @@ class Session:
     ) -> Session:
         """Open a bundle folder; every file is compared with the manifest's hashes.
 
-        backend  "auto", "onnxruntime" or "torch"
+        backend  "auto" or a name of :func:`runtime.backend.backend_names`
         threads  of one run; None leaves the choice to the back end
 
         Raises BundleError (which file is wrong) or BackendUnavailable (what is missing).
@@ -76,6 +92,9 @@ class Session:
     ) -> Output:
         """Classify images, uint8 [B, H, W, 3] or [B, 3, H, W] (or one image without B).
 
+        On the TensorRT back ends [B, 3, H, W] may also lie on the GPU, as anything that speaks
+        DLPack or has ``__cuda_array_interface__``: a torch tensor, for example.
+
         seeds     of the random regions, one per image, for bundles exported with --seed-input;
                   None: the bundle's own for all
         truncate  leave out the regions beyond the token budget instead of raising; ``num_tokens``
@@ -85,26 +104,61 @@ class Session:
         Batches larger than the bundle's profile are run in parts.  Raises ImageError for arrays
         that do not fit and TokenBudgetExceeded.
         """
-        if self._executor is None:
-            raise BackendUnavailable("this session is closed: open another one")
-        size = self.bundle.manifest.preprocessing
-        batch = as_nchw(images, size.height, size.width)
+        executor = self._opened()
+        batch = self._batch(images, executor)
         chosen = self._seeds(seeds, len(batch))
         largest = self.bundle.manifest.batch.max
+        budget = None if truncate else self.bundle.manifest.token_budget
         parts = []
         for start in range(0, len(batch), largest):
             span = slice(start, start + largest)
-            part = self._executor.run(
-                batch[span], seeds=None if chosen is None else chosen[span], tokens=tokens
+            part = executor.run(
+                batch[span],  # type: ignore[arg-type]  # on a GPU only for those that adopted it
+                seeds=None if chosen is None else chosen[span],
+                tokens=tokens,
             )
-            if not truncate:
-                self._check_budget(part["num_tokens"], start)
+            _check_budget(part["num_tokens"], budget, start)
             parts.append(part)
         return Output(**_joined(parts))
 
+    def submit(
+        self,
+        images: NDArray[Any],
+        *,
+        seeds: Sequence[int] | None = None,
+        truncate: bool = False,
+        tokens: bool = False,
+    ) -> Ticket:
+        """Begin what :meth:`run` does and return before it is done.
+
+        Batches are computed in order.  Two are in flight: a third waits until the first is done,
+        whether or not its result was asked for.  The TensorRT back ends work on the GPU meanwhile,
+        the others in a thread.  Arrays may be written again when this returns; images on the GPU,
+        when the result is there.
+
+        Raises ImageError, also for batches larger than the bundle's profile; what happens later is
+        raised by the ticket's ``result``.
+        """
+        executor = self._opened()
+        batch = self._batch(images, executor)
+        chosen = self._seeds(seeds, len(batch))
+        largest = self.bundle.manifest.batch.max
+        if len(batch) > largest:
+            raise ImageError(f"submit takes up to {largest} images at a time, not {len(batch)}")
+        budget = None if truncate else self.bundle.manifest.token_budget
+        pending: Pending
+        if isinstance(executor, AsyncBackend):
+            pending = executor.submit(batch, seeds=chosen, tokens=tokens)
+        else:
+            assert self._background is not None and isinstance(batch, np.ndarray)
+            pending = self._background.submit(batch, seeds=chosen, tokens=tokens)
+        return Ticket(pending, budget)
+
     def close(self) -> None:
-        """Release the back end; more than once does no harm."""
+        """Finish what is in flight and release the back end; more than once does no harm."""
         if self._executor is not None:
+            if self._background is not None:
+                self._background.close()
             self._executor.close()
             self._executor = None
 
@@ -119,6 +173,19 @@ class Session:
     ) -> None:
         self.close()
 
+    def _opened(self) -> Backend:
+        if self._executor is None:
+            raise BackendUnavailable("this session is closed: open another one")
+        return self._executor
+
+    def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | DeviceImages:
+        size = self.bundle.manifest.preprocessing
+        if not on_gpu(images):
+            return as_nchw(images, size.height, size.width)
+        if not isinstance(executor, AsyncBackend):
+            raise ImageError(f"the backend {self.backend} takes no images that lie on a GPU")
+        return executor.adopt(images)
+
     def _seeds(self, seeds: Sequence[int] | None, images: int) -> NDArray[np.int64] | None:
         """What to feed the input "seeds", if the graph has one."""
         manifest = self.bundle.manifest
@@ -132,11 +199,11 @@ class Session:
             raise ValueError(f"{images} images need {images} seeds, not {len(seeds)}")
         return np.array(seeds, np.int64)
 
-    def _check_budget(self, num_tokens: NDArray[np.int32], start: int) -> None:
-        budget = self.bundle.manifest.token_budget
-        for index, count in enumerate(num_tokens.tolist()):
-            if count > budget:
-                raise TokenBudgetExceeded(count, budget, start + index)
+
+def _check_budget(num_tokens: NDArray[np.int32], budget: int | None, start: int) -> None:
+    for index, count in enumerate(num_tokens.tolist()):
+        if budget is not None and count > budget:
+            raise TokenBudgetExceeded(count, budget, start + index)
 
 
 def _joined(parts: list[Outputs]) -> dict[str, Any]:

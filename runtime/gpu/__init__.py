@@ -1,0 +1,1 @@
+"""Runners for NVIDIA GPUs.  CUDA and TensorRT are imported when one of them is opened."""
