@@ -10,6 +10,7 @@ from pathlib import Path
 from runtime.backend import backend_names
 from runtime.command_line import DONE, FAILED, guarded
 from runtime.errors import SpitError
+from runtime.parity import ImageParity
 from runtime.progress import Steps, console
 
 # Before torch loads OpenMP: threads that spin while they wait make a busy machine far slower.
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument(
         "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
     )
+    validate.add_argument(
+        "--report", type=Path, metavar="HTML", help="write a page to look at, and JSON beside it"
+    )
     validate.set_defaults(command=_validate)
 
     inspect = commands.add_parser("inspect", help="verify a bundle and say what is in it")
@@ -69,14 +73,23 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from export.validate import validate
     from runtime.tables import parity_table
 
-    backend, rows = validate(
-        options.bundle, Steps(), images=options.images, backend=options.backend
-    )
+    backend, rows = _judged(options)
     console().print(parity_table(rows, f"{options.bundle} on {backend}"))
     return DONE if all(row.passed for row in rows) else FAILED
+
+
+def _judged(options: argparse.Namespace) -> tuple[str, list[ImageParity]]:
+    """What ``validate`` finds; with a report, which needs more packages, if asked for."""
+    steps, wanted = Steps(), {"images": options.images, "backend": options.backend}
+    if options.report is None:
+        from export.validate import validate
+
+        return validate(options.bundle, steps, **wanted)
+    from export.report.writing import write_report
+
+    return write_report(options.bundle, options.report, steps, **wanted)
 
 
 def _inspect(options: argparse.Namespace) -> int:

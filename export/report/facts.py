@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.report.layers import LayerError
+from export.layers import LayerError
 from runtime.classes import class_name
 from runtime.parity import GATES, ImageParity
 
@@ -71,11 +71,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class LayerSeries:
-    """Errors of one implementation; ``beyond`` is the first layer above the rounding step."""
+    """Errors of one implementation.
+
+    beyond    the first layer whose error is larger than the rounding step
+    overflow  the first layer with values that are not finite
+    """
 
     measured: str
     meaning: str
     beyond: str | None
+    overflow: str | None
     errors: list[LayerError]
 
 
@@ -130,6 +135,12 @@ def gates(rows: list[ImageParity]) -> list[Gate]:
     ]
 
 
-def first_beyond(errors: list[LayerError], step: float) -> str | None:
-    """The first layer whose error is larger than ``step``."""
-    return next((error.name for error in errors if not error.relative <= step), None)
+def layer_series(measured: str, meaning: str, errors: list[LayerError], step: float) -> LayerSeries:
+    """The series of ``errors``, which are in the order of the layers."""
+    return LayerSeries(
+        measured=measured,
+        meaning=meaning,
+        beyond=next((error.name for error in errors if error.relative > step), None),
+        overflow=next((error.name for error in errors if error.not_finite), None),
+        errors=errors,
+    )

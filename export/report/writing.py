@@ -1,0 +1,74 @@
+"""Write a bundle's parity report: a page, and its facts as JSON beside it."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from export.report.facts import Report
+from export.report.gather import gather
+from export.report.page import page
+from export.report.pictures import data_uri
+from runtime.errors import SpitError
+from runtime.parity import ImageParity
+from runtime.progress import Steps
+from runtime.session import Session
+
+
+def write_report(
+    bundle: Path, out: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
+) -> tuple[str, list[ImageParity]]:
+    """Judge a bundle as :func:`export.validate.validate` does, and write ``out`` and its JSON.
+
+    Returns the back end's name and a row per image.  Raises SpitError, and spit_ref.WeightsError
+    if the bundle's weights are not at hand; then neither file is written.
+    """
+    _check_place(out)
+    with steps.step("opening the bundle"):
+        session = Session.open(bundle, backend)
+    # Pictures wait in files, so that one image at a time is in memory however many there are.
+    with session, tempfile.TemporaryDirectory(prefix="spit-edge-report-") as scratch:
+
+        def place(number: int, kind: str) -> Path:
+            return Path(scratch) / f"{number}-{kind}.webp"
+
+        def keep(number: int, kind: str, content: bytes) -> None:
+            place(number, kind).write_bytes(content)
+
+        def picture(number: int, kind: str) -> str | None:
+            path = place(number, kind)
+            return data_uri(path.read_bytes()) if path.is_file() else None
+
+        report = gather(session, steps, images, keep)
+        with steps.step(f"writing {out}"):
+            _write(out, page(report, picture))
+            _write(out.with_suffix(".json"), [report_json(report)])
+    return session.backend, [image.parity for image in report.images]
+
+
+def report_json(report: Report) -> str:
+    """The facts; numbers that are not finite become null."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def _check_place(out: Path) -> None:
+    """Refuse before the work begins what cannot be written at its end."""
+    if out.suffix not in (".html", ".htm"):
+        raise SpitError(f"the report {out} is a page: give it a name that ends in .html")
+    if not out.resolve().parent.is_dir():
+        raise SpitError(f"there is no folder {out.resolve().parent} for the report")
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    """The whole file or none."""
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with draft.open("x", encoding="utf-8") as stream:
+            stream.writelines(pieces)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
