@@ -48,6 +48,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     validate.set_defaults(command=_validate)
 
+    bisect = commands.add_parser(
+        "bisect", help="find the matrix products that must stay in fp32 for the gates to hold"
+    )
+    bisect.add_argument("bundle", type=Path)
+    bisect.add_argument(
+        "--images", type=Path, metavar="DIR", help="images that must pass [the bundle's own]"
+    )
+    bisect.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the plan, for build --precision-plan [BUNDLE.plan.json]",
+    )
+    bisect.add_argument(
+        "--trials", type=int, default=100, metavar="N", help="sets of products to try at most [100]"
+    )
+    bisect.set_defaults(command=_bisect)
+
     inspect = commands.add_parser("inspect", help="verify a bundle and say what is in it")
     inspect.add_argument("bundle", type=Path)
     inspect.set_defaults(command=_inspect)
@@ -90,6 +108,24 @@ def _judged(options: argparse.Namespace) -> tuple[str, list[ImageParity]]:
     from export.report.writing import write_report
 
     return write_report(options.bundle, options.report, steps, **wanted)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    from export.bisect import bisect, plan_table
+    from export.precision_plan import write_plan
+
+    place = options.bundle.resolve()
+    out = options.out or place.with_name(f"{place.name}.plan.json")
+    found = bisect(options.bundle, Steps(), images=options.images, limit=options.trials)
+    if found.plan is None:
+        print(f"the gates hold: no matrix product of {options.bundle} has to change")
+        return DONE
+    write_plan(found.plan, out)
+    console().print(plan_table(found.plan, found.errors))
+    if not found.minimal:
+        print(f"{found.trials} trials were too few to tell whether less would do: raise --trials")
+    print(f"{out}: build again with --precision-plan {out}")
+    return DONE
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.precision import DTYPES, Precision
-from export.trunk_graph import BLOCK_PRODUCTS, TrunkGraph
+from export.trunk_graph import BLOCK_PRODUCTS, TrunkGraph, product_names
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
 from spit_ref.zoo import ModelConfig
@@ -107,6 +107,30 @@ class OnnxRuntimeLayers:
         return dict(zip(names, self._session.run(list(names), feeds), strict=True))
 
 
+@torch.no_grad()
+def product_errors(
+    image: str, exact: TrunkGraph, reduced: TrunkGraph, tokens: Tensor, counts: Tensor
+) -> list[LayerError]:
+    """Errors of the matrix products of ``reduced`` each by itself: on the inputs of ``exact``."""
+    errors = []
+
+    def measure(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            found = reduced.get_submodule(name)(*inputs).float().numpy()
+            errors.append(_error(image, name, output.numpy(), found))
+
+        return hook
+
+    names = product_names(len(exact.blocks))
+    hooks = [exact.get_submodule(n).register_forward_hook(measure(n)) for n in names]
+    try:
+        exact(tokens, counts)
+    finally:
+        for handle in hooks:
+            handle.remove()
+    return errors
+
+
 def layer_names(depth: int) -> list[str]:
     """Matrix products and blocks in the order in which they are computed."""
     names = ["embedder"]
@@ -136,7 +160,7 @@ class LayerMeter:
                 found = other.values(tokens, counts, names)
                 for name in names:
                     error = _error(image, name, wanted[name], found[name])
-                    worst[name] = _worse(worst.get(name, error), error)
+                    worst[name] = worse(worst.get(name, error), error)
 
 
 def _groups(config: ModelConfig, tokens: int) -> Iterator[list[str]]:
@@ -167,7 +191,8 @@ def _error(image: str, name: str, wanted: NDArray[Any], found: NDArray[Any]) -> 
     )
 
 
-def _worse(one: LayerError, other: LayerError) -> LayerError:
+def worse(one: LayerError, other: LayerError) -> LayerError:
+    """The worst of two errors of the same layer, in every respect."""
     return LayerError(
         name=one.name,
         relative=max(one.relative, other.relative),

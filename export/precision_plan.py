@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -28,9 +29,17 @@ def read_plan(path: Path) -> PrecisionPlan:
         raise PlanError(f"{path} is not a precision plan: {error}") from error
 
 
-def plan_json(plan: PrecisionPlan) -> bytes:
-    """A plan as the text of its file."""
-    return msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+def write_plan(plan: PrecisionPlan, path: Path) -> None:
+    """Write a plan; a whole file or none.  Raises PlanError."""
+    text = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        draft.write_bytes(text)
+        draft.replace(path)
+    except OSError as error:
+        raise PlanError(f"cannot write the plan {path}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def check_plan(plan: PrecisionPlan, config: ModelConfig, precision: Precision) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from export.precision import DTYPES, Precision
 from runtime.manifest import Manifest
@@ -71,19 +72,23 @@ class Reference:
     def expected_of(self, tokens: Tokens) -> Expected:
         """The answer for one image that has become tokens already."""
         logits = self.model.classify(self.model.embed(tokens.rows, tokens.counts))
-        error = 0.0
-        if self.reduced is not None:
-            rows = tokens.rows.to(next(self.reduced.parameters()).dtype)
-            reduced = self.reduced.classify(self.reduced.embed(rows, tokens.counts))
-            error = float((reduced.float() - logits).abs().max())
         count = int(tokens.counts[0])
         return Expected(
             labels=tokens.labels[0].numpy(),
             num_tokens=count,
             tokens_sha256=tokens_sha256(tokens.rows[0].numpy(), count),
             logits=logits[0].numpy(),
-            precision_error=error,
+            precision_error=self.precision_error(tokens, logits),
         )
+
+    @torch.no_grad()
+    def precision_error(self, tokens: Tokens, logits: Tensor) -> float:
+        """How far the run in ``precision`` is from the logits [1, classes] in float32."""
+        if self.reduced is None:
+            return 0.0
+        rows = tokens.rows.to(self.reduced.head.weight.dtype)
+        reduced = self.reduced.classify(self.reduced.embed(rows, tokens.counts))
+        return float((reduced.float() - logits).abs().max())
 
     def answers(self, images: Mapping[str, NDArray[np.uint8]]) -> list[Expected]:
         """The answers for several images."""

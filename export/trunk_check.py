@@ -15,6 +15,7 @@ from export.trunk_graph import TrunkGraph
 from runtime.parity import Expected, ImageParity, compare
 from runtime.session import Output
 from spit_ref import Spit
+from spit_ref.tokenizer import Tokens
 
 
 def check_trunk(
@@ -42,11 +43,18 @@ def check_trunk(
         else:
             with torch.no_grad():
                 logits = trunk(tokens.rows, tokens.counts)[0].numpy()
-        output = Output(
-            logits=logits,
-            labels=tokens.labels.numpy(),
-            num_tokens=tokens.counts.numpy(),
-            tokens=tokens.rows.numpy(),
-        )
-        rows.append(compare(name, output, 0, answer, options.precision))
+        rows.append(trunk_parity(name, logits, tokens, answer, options.precision))
     return "torch" if session is None else "onnxruntime", rows
+
+
+def trunk_parity(
+    name: str, logits: NDArray[np.float32], tokens: Tokens, answer: Expected, precision: str
+) -> ImageParity:
+    """Judge the logits [1, classes] that a trunk made of the reference's own tokens."""
+    output = Output(
+        logits=logits,
+        labels=tokens.labels.numpy(),
+        num_tokens=tokens.counts.numpy(),
+        tokens=tokens.rows.numpy(),
+    )
+    return compare(name, output, 0, answer, precision)

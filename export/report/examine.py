@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.layers import LayerMeter
 from export.reference import Reference
 from export.report.facts import ImageFacts, difference, guesses
-from export.layers import LayerMeter
 from export.report.pictures import image_pictures
 from runtime.classes import class_name
 from runtime.parity import Expected, compare

@@ -11,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.inspection import manifest_facts
-from export.reference import Reference, model_of
-from export.report.examine import Examiner
-from export.report.facts import ImageFacts, Report, gates, layer_series
 from export.layers import (
     LayerMeter,
     Layers,
@@ -22,6 +19,9 @@ from export.layers import (
     layer_names,
     rounding_step,
 )
+from export.reference import Reference, model_of
+from export.report.examine import Examiner
+from export.report.facts import ImageFacts, Report, gates, layer_series
 from export.trunk_graph import TrunkGraph
 from runtime.bundle import Bundle
 from runtime.check_data import read_check
