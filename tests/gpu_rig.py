@@ -11,6 +11,7 @@ import pytest
 
 from runtime import Session
 from runtime.bundle import Bundle
+from runtime.engines.log import Log
 from runtime.gpu import cuda as cuda_module
 from runtime.gpu.engine_file import OpenEngine
 from runtime.gpu.split_backend import TensorRTSplitBackend
@@ -38,7 +39,7 @@ class Rig:
         largest = {"B": manifest.batch.max, "T": manifest.token_budget}
         self.engine = FakeEngine(self.cuda, graph, largest)
         self.library = FakeLibrary(self.cuda)
-        return OpenEngine(self.engine, TRT, TokenizerLibrary(self.library))
+        return OpenEngine(self.engine, TRT, TokenizerLibrary(self.library), Log())
 
     @contextmanager
     def session(self, name: str, graphs: bool | None = None) -> Iterator[Session]:

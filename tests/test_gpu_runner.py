@@ -170,6 +170,12 @@ def test_closing_finishes_what_is_in_flight(rig, images, name) -> None:
         tickets = [session.submit(images[:2]) for _ in range(2)]
     assert [bits(ticket.result()) for ticket in tickets] == [wanted] * 2
     session.close()
+    backend = BACKENDS[name](rig.bundle, engine=rig.open(name))
+    for _ in range(2):
+        backend.close()
+    for use in (backend.submit, backend.adopt):
+        with pytest.raises(BackendUnavailable, match="closed"):
+            use(images)
     with pytest.raises(BackendUnavailable, match="closed"):
         session.submit(images)
     with pytest.raises(BackendUnavailable, match="closed"):

@@ -1,67 +1,77 @@
-"""The bundle's engine for this GPU, opened and compared with the manifest."""
+"""The bundle's engine for this GPU, opened."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
+from plugins.plugin_library import PluginLibraryError, read_library
 from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable
-from runtime.gpu.network import Network, Tensor
+from runtime.engines.device import Device, current_device
+from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
+from runtime.engines.log import Log
+from runtime.engines.plugin_libraries import LIBRARY, library_hashes, load_plugins, plugin_libraries
+from runtime.engines.record import Part, Platform
+from runtime.engines.store import StoredEngine, find_engine
+from runtime.errors import BackendUnavailable, EngineError
 from runtime.gpu.tokenizer_library import TokenizerLibrary
-from runtime.manifest import Manifest, TensorSpec
-
-Part = Literal["full", "trunk"]
 
 
 @dataclass(frozen=True)
 class OpenEngine:
-    """An ICudaEngine, the module it comes from, and the library with the tokenizer's kernels."""
+    """An ICudaEngine, the module it comes from, and the library with the tokenizer's kernels.
+
+    log      what TensorRT says; must live as long as the engine, like ``runtime``
+    """
 
     engine: Any
-    trt: ModuleType
+    trt: Any
     library: TokenizerLibrary
+    log: Log
+    runtime: Any = None
 
 
 def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
-    """The engine of the bundle's ``part`` that fits this GPU and this TensorRT.
+    """The engine of the bundle's ``part`` that fits this GPU and a TensorRT that is installed.
 
     Raises BackendUnavailable with the reason and the command that builds one.
     """
-    raise BackendUnavailable("not yet")
+    device = current_device()
+    try:
+        libraries = plugin_libraries(bundle)
+        tokenizer = [path for path in libraries if path.name == LIBRARY]
+        if not tokenizer:
+            raise EngineError(f"there is no {LIBRARY}: python -m plugins build makes it")
+        read_library(tokenizer[0]).check(
+            contracts=bundle.manifest.contracts, architecture=device.sm
+        )
+        hashes = library_hashes(libraries) if part == "full" else {}
+        flavour, stored = _find(bundle, part, device, hashes)
+        log = Log.of(flavour)
+        runtime = flavour.module.Runtime(log.logger)
+        if part == "full":
+            registry = runtime.get_plugin_registry()
+            load_plugins(flavour, registry, libraries, bundle.manifest.contracts, log)
+        # A version-compatible engine brings code of its own; its hash is that of the record.
+        runtime.engine_host_code_allowed = stored.record.choices.version_compatible
+        engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
+        if engine is None:
+            raise log.failure(f"{flavour} cannot read {stored.path}", "build it again")
+    except (EngineError, PluginLibraryError) as error:
+        raise BackendUnavailable(str(error)) from error
+    library = TokenizerLibrary.load(tokenizer[0])
+    return OpenEngine(engine, flavour.module, library, log, runtime)
 
 
-def check_engine(
-    network: Network,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    manifest: Manifest,
-) -> None:
-    """Raise BackendUnavailable unless the engine takes and gives what the manifest says.
-
-    Dimensions that the specs leave open must reach the largest batch and the token budget.
-    """
-    largest = {"B": manifest.batch.max, "T": manifest.token_budget}
-    for specs, tensors in ((inputs, network.inputs), (outputs, network.outputs)):
-        if sorted(tensors) != sorted(spec.name for spec in specs):
-            found, wanted = ", ".join(tensors), ", ".join(spec.name for spec in specs)
-            raise _unfit(f"it has the tensors {found} instead of {wanted}")
-        for spec in specs:
-            _check_tensor(tensors[spec.name], spec, largest)
-
-
-def _check_tensor(tensor: Tensor, spec: TensorSpec, largest: dict[str, int]) -> None:
-    if str(tensor.dtype) != spec.dtype:
-        raise _unfit(f"its {spec.name} is {tensor.dtype} instead of {spec.dtype}")
-    wanted = tuple(dim if isinstance(dim, int) else largest[dim] for dim in spec.shape)
-    if tensor.shape != wanted:
-        raise _unfit(f"its {spec.name} is at most {tensor.shape} instead of {wanted}")
-
-
-def _unfit(reason: str) -> BackendUnavailable:
-    return BackendUnavailable(
-        f"the engine does not fit the bundle ({reason}): build it again with "
-        "python -m runtime engine BUNDLE"
-    )
+def _find(
+    bundle: Bundle, part: Part, device: Device, plugins: dict[str, str]
+) -> tuple[Flavour, StoredEngine]:
+    """An engine and its TensorRT: of either kind for the trunk, which needs no plugins."""
+    reasons = []
+    for name in FLAVOURS if part == "trunk" else FLAVOURS[:1]:
+        try:
+            flavour = find_flavour(name)
+            return flavour, find_engine(bundle, part, Platform.of(flavour, device, plugins))
+        except (BackendUnavailable, EngineError) as error:
+            reasons.append(str(error))
+    raise BackendUnavailable("; ".join(reasons))

@@ -7,18 +7,18 @@ share one block of memory for activations, because one stream runs them one afte
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from runtime.errors import ExecutionError
+from runtime.errors import BackendUnavailable, ExecutionError
 from runtime.gpu.cuda import Graph, Stream
+from runtime.gpu.engine_file import OpenEngine
 from runtime.gpu.memory import DeviceMemory
+from runtime.manifest import Manifest, TensorSpec
 
 
 class Binding(NamedTuple):
@@ -47,25 +47,30 @@ class _Context:
 
 
 class Network:
-    """``engine`` (an ICudaEngine of the module ``trt``) on ``stream``; one profile is used.
+    """An engine on ``stream``; its first profile is used.
 
     graphs  whether to launch captured graphs.  If a capture fails, a warning says so once and all
             goes on without them.
     """
 
-    def __init__(self, engine: Any, trt: ModuleType, stream: Stream, *, graphs: bool) -> None:
-        self._engine, self._trt, self._stream, self._graphs = engine, trt, stream, graphs
+    def __init__(self, opened: OpenEngine, stream: Stream, *, graphs: bool) -> None:
+        self._opened: OpenEngine | None = opened
+        self._stream, self._graphs = stream, graphs
+        engine, trt = opened.engine, opened.trt
         self._scratch = DeviceMemory(int(engine.device_memory_size_v2))
         self._loose = self._new_context()
         self._fixed: dict[tuple[Binding, ...], _Context] = {}
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         modes = {name: engine.get_tensor_mode(name) for name in names}
         inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
-        self.inputs = {name: self._tensor(name, self._largest_input(name)) for name in inputs}
+        self.inputs = {
+            name: self._tensor(opened, name, tuple(engine.get_tensor_profile_shape(name, 0)[2]))
+            for name in inputs
+        }
         for tensor in self.inputs.values():
             self._set_shape(self._loose.context, tensor.name, tensor.shape)
         self.outputs = {
-            name: self._tensor(name, tuple(self._loose.context.get_tensor_shape(name)))
+            name: self._tensor(opened, name, tuple(self._loose.context.get_tensor_shape(name)))
             for name in names
             if name not in self.inputs
         }
@@ -97,31 +102,43 @@ class Network:
             self._run(fixed.context)
             fixed.warm = True
 
+    def check(
+        self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], manifest: Manifest
+    ) -> None:
+        """Raise BackendUnavailable unless the engine takes and gives these tensors, dimensions
+        that are open ("B", "T") up to the manifest's batch and token budget."""
+        largest = {"B": manifest.batch.max, "T": manifest.token_budget}
+        for specs, tensors in ((inputs, self.inputs), (outputs, self.outputs)):
+            if sorted(tensors) != sorted(spec.name for spec in specs):
+                wanted = ", ".join(spec.name for spec in specs)
+                raise _unfit(f"it has {', '.join(tensors)} instead of {wanted}")
+            for spec in specs:
+                _check_tensor(tensors[spec.name], spec, largest)
+
     def close(self) -> None:
         """Release graphs, contexts, the engine and memory; the stream must be idle."""
         for fixed in self._fixed.values():
             if fixed.graph is not None:
                 fixed.graph.close()
         self._fixed.clear()
-        self._loose.context = self._engine = None
+        self._loose.context = self._opened = None
         self._scratch.close()
 
     def _new_context(self) -> _Context:
-        strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = self._engine.create_execution_context(strategy)
+        assert self._opened is not None
+        strategy = self._opened.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        context = self._opened.engine.create_execution_context(strategy)
         if context is None:
-            raise ExecutionError("TensorRT made no execution context: see its log above")
-        context.set_device_memory(self._scratch.address, self._scratch.size)
+            raise self._failure("TensorRT made no execution context")
+        if self._scratch.size:
+            context.set_device_memory(self._scratch.address, self._scratch.size)
         return _Context(context)
 
-    def _largest_input(self, name: str) -> tuple[int, ...]:
-        _, _, largest = self._engine.get_tensor_profile_shape(name, 0)
-        return tuple(largest)
-
-    def _tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        if not all(extent > 0 for extent in shape) or math.prod(shape) >= 1 << 40:
-            raise ExecutionError(f"the engine's {name} has the shape {shape} in its profile")
-        return Tensor(name, np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))), shape)
+    def _tensor(self, opened: OpenEngine, name: str, shape: tuple[int, ...]) -> Tensor:
+        if not all(extent > 0 for extent in shape):
+            raise _unfit(f"its {name} has the shape {shape}")
+        dtype = np.dtype(opened.trt.nptype(opened.engine.get_tensor_dtype(name)))
+        return Tensor(name, dtype, shape)
 
     def _set_shape(self, context: Any, name: str, shape: tuple[int, ...]) -> None:
         if not context.set_input_shape(name, shape):
@@ -132,11 +149,15 @@ class Network:
             self._set_shape(context, name, bindings[name].shape)
         for name in (*self.inputs, *self.outputs):
             if not context.set_tensor_address(name, bindings[name].address):
-                raise ExecutionError(f"TensorRT refused the address of {name}")
+                raise self._failure(f"TensorRT refused the address of {name}")
 
     def _run(self, context: Any) -> None:
         if not context.execute_async_v3(int(self._stream)):
-            raise ExecutionError("TensorRT could not enqueue the engine: see its log above")
+            raise self._failure("TensorRT could not enqueue the engine")
+
+    def _failure(self, what: str) -> ExecutionError:
+        said = self._opened.log.errors if self._opened is not None else []
+        return ExecutionError("; ".join([what, *said[-3:]]))
 
     def _capture(self, context: Any) -> Graph | None:
         # TensorRT-RTX compiles kernels as it goes and says when it is done.
@@ -149,3 +170,18 @@ class Network:
             self._graphs = False
             warnings.warn(f"running without CUDA graphs: {error}", RuntimeWarning, stacklevel=2)
             return None
+
+
+def _check_tensor(tensor: Tensor, spec: TensorSpec, largest: Mapping[str, int]) -> None:
+    if str(tensor.dtype) != spec.dtype:
+        raise _unfit(f"its {spec.name} is {tensor.dtype} instead of {spec.dtype}")
+    wanted = tuple(dim if isinstance(dim, int) else largest[dim] for dim in spec.shape)
+    if tensor.shape != wanted:
+        raise _unfit(f"its {spec.name} is at most {tensor.shape} instead of {wanted}")
+
+
+def _unfit(reason: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"the engine does not fit the bundle ({reason}): build it again with "
+        "python -m runtime engine BUNDLE"
+    )

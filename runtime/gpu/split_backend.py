@@ -16,7 +16,7 @@ from runtime.backend import Outputs
 from runtime.bundle import Bundle
 from runtime.gpu.cuda import Event, Stream
 from runtime.gpu.device_images import DeviceImages
-from runtime.gpu.engine_file import OpenEngine, check_engine, open_engine
+from runtime.gpu.engine_file import OpenEngine, open_engine
 from runtime.gpu.memory import DeviceArray, PinnedArray, download, upload
 from runtime.gpu.network import Binding, Network
 from runtime.gpu.pipeline import SLOTS, Batch
@@ -63,14 +63,14 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
             self._tokenizer = stack.enter_context(Stream())
             self._trunk = stack.enter_context(Stream())
             self._network = stack.enter_context(
-                closing(Network(opened.engine, opened.trt, self._trunk, graphs=use_graphs(graphs)))
+                closing(Network(opened, self._trunk, graphs=use_graphs(graphs)))
             )
             self._features = stack.enter_context(
                 closing(RegionFeatures(opened.library, bundle, self._tokenizer))
             )
             inputs = _trunk_inputs(manifest, self._features.token_size)
             outputs = [spec for spec in manifest.outputs if spec.name not in _TOKENIZED]
-            check_engine(self._network, inputs, outputs, manifest)
+            self._network.check(inputs, outputs, manifest)
             self._regions = stack.enter_context(closing(_regions(opened, bundle, self._tokenizer)))
             size = manifest.preprocessing
             shape = (manifest.batch.max, size.height, size.width)

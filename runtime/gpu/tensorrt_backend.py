@@ -13,7 +13,7 @@ from runtime.backend import Outputs
 from runtime.bundle import Bundle
 from runtime.gpu.cuda import Event, Stream
 from runtime.gpu.device_images import DeviceImages
-from runtime.gpu.engine_file import OpenEngine, check_engine, open_engine
+from runtime.gpu.engine_file import OpenEngine, open_engine
 from runtime.gpu.memory import DeviceArray, PinnedArray, download, upload
 from runtime.gpu.network import Binding, Network
 from runtime.gpu.pipeline import SLOTS, Batch
@@ -59,9 +59,9 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
         with ExitStack() as stack:
             self._stream = stream = stack.enter_context(Stream())
             self._network = stack.enter_context(
-                closing(Network(opened.engine, opened.trt, stream, graphs=use_graphs(graphs)))
+                closing(Network(opened, stream, graphs=use_graphs(graphs)))
             )
-            check_engine(self._network, manifest.inputs, manifest.outputs, manifest)
+            self._network.check(manifest.inputs, manifest.outputs, manifest)
             tensors = {**self._network.inputs, **self._network.outputs}
             self._device = {
                 name: stack.enter_context(DeviceArray(tensor.shape, tensor.dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
@@ -116,7 +117,7 @@ class FixedRegions:
 
     def __init__(self, bundle: Bundle, stream: Stream) -> None:
         self._stream, largest = stream, bundle.manifest.batch.max
-        regions = _read_regions(bundle)
+        regions = read_regions(bundle)
         with ExitStack() as stack:
             self._labels = stack.enter_context(DeviceArray((largest, *regions.shape), np.int32))
             self._counts = stack.enter_context(DeviceArray((largest,), np.int32))
@@ -138,7 +139,8 @@ class FixedRegions:
         self._resources.close()
 
 
-def _read_regions(bundle: Bundle) -> np.ndarray:
+def read_regions(bundle: Bundle) -> NDArray[np.int32]:
+    """Labels int32 [H, W] of a bundle whose regions never change; BundleError if unreadable."""
     size = bundle.manifest.preprocessing
     try:
         regions = np.load(bundle.regions, allow_pickle=False)

@@ -108,8 +108,11 @@ class TokenizerLibrary:
             raise BackendUnavailable(f"cannot load the tokenizer from {path}: {error}") from error
 
     def workspace(self, arguments: Arguments) -> int:
-        """Bytes of workspace that a run needs."""
-        return int(self._size[type(arguments)](ctypes.byref(arguments)))
+        """Bytes of workspace that a run needs; ExecutionError if an argument is out of range."""
+        size = int(self._size[type(arguments)](ctypes.byref(arguments)))
+        if not size:
+            raise ExecutionError(f"{_FUNCTIONS[type(arguments)]}: an argument is out of range")
+        return size
 
     def enqueue(self, arguments: Arguments, stream: int) -> None:
         """Give ``stream`` one run; ExecutionError if an argument or a launch is bad."""
