@@ -20,6 +20,7 @@ def write_whole(files: Mapping[Path, bytes | memoryview]) -> None:
     """
     token = secrets.token_hex(4)
     beside = {path: path.with_name(f".{path.name}-{token}") for path in files}
+    new_folders = {path.parent for path in files if not path.parent.exists()}
     try:
         for path, data in files.items():
             _write(path, beside[path], data)
@@ -28,11 +29,12 @@ def write_whole(files: Mapping[Path, bytes | memoryview]) -> None:
     except OSError as error:
         raise EngineError(_sentence(path, memoryview(files[path]).nbytes, error)) from error
     finally:
-        for path, temporary in beside.items():
+        for temporary in beside.values():
             with contextlib.suppress(OSError):
                 temporary.unlink()
+        for folder in new_folders:
             with contextlib.suppress(OSError):
-                path.parent.rmdir()  # only an empty folder goes
+                folder.rmdir()  # only an empty one goes
 
 
 def _write(path: Path, beside: Path, data: bytes | memoryview) -> None:

@@ -47,8 +47,7 @@ def find_engine(bundle: Bundle, part: Part, here: Platform) -> StoredEngine:
         if reason is not None:
             reasons.append(f"{path.stem}: {reason}")
     if fitting:
-        # One built on this GPU before one for several kinds.
-        return min(fitting, key=lambda stored: stored.record.platform.gpu is None)
+        return min(fitting, key=_breadth)
     why = "; ".join(reasons) or f"there is none in {bundle.path / FOLDER}"
     raise EngineError(
         f"no engine of the {part} graph fits ({why}): {build_command(bundle.path, part)}"
@@ -73,6 +72,13 @@ def save_engine(folder: Path, name: str, data: memoryview, record: EngineRecord)
     engine = folder / f"{name}.engine"
     write_whole({engine: data, folder / f"{name}.json": encode(record)})
     return StoredEngine(engine, record)
+
+
+def _breadth(stored: StoredEngine) -> tuple[bool, bool, int]:
+    """Smaller for an engine that was built for less: for this GPU and this TensorRT at best."""
+    platform, choices = stored.record.platform, stored.record.choices
+    compatible = choices.version_compatible or choices.hardware_compatible
+    return compatible, platform.gpu is None, len(platform.sm)
 
 
 def _read(path: Path) -> StoredEngine:

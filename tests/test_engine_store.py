@@ -1,0 +1,230 @@
+"""Engines in a bundle: found by platform, verified, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.bundle import Bundle
+from runtime.engines import files
+from runtime.engines.device import Device
+from runtime.engines.files import write_whole
+from runtime.engines.flavour import Flavour
+from runtime.engines.record import (
+    Choices,
+    EngineRecord,
+    Platform,
+    ShapeRange,
+    decode,
+    encode,
+    key,
+    misfit,
+    sources_of,
+)
+from runtime.engines.store import engine_entry, find_engine, save_engine
+from runtime.engines.timing_cache import cache_path
+from runtime.errors import EngineError
+
+DATA = memoryview(b"an engine" * 1000)
+ORIN = Platform(
+    flavour="tensorrt",
+    tensorrt="10.3.0",
+    gpu="Orin (nvgpu)",
+    sm=[87],
+    cuda="12.6",
+    plugins={"libspit_plugins.so": "ab" * 32},
+)
+
+
+def changed(**fields) -> Platform:
+    return msgspec.structs.replace(ORIN, **fields)
+
+
+def record_of(bundle: Bundle, platform: Platform = ORIN, **choices) -> EngineRecord:
+    return EngineRecord(
+        part="full",
+        platform=platform,
+        choices=Choices(**choices),
+        sources=sources_of(bundle, "full"),
+        engine=engine_entry(DATA),
+        profile={"images": ShapeRange([1, 3, 48, 64], [1, 3, 48, 64], [8, 3, 48, 64])},
+        products={"HALF": 13, "FLOAT": 1},
+        layers=340,
+        build_seconds=12.5,
+    )
+
+
+@pytest.fixture
+def bundle(make_bundle, tmp_path) -> Bundle:
+    """A bundle in a folder of its own, to put engines beside."""
+    made = Bundle.open(make_bundle(height=48, width=64).path, verify=False)
+    return Bundle(tmp_path, made.manifest)
+
+
+def saved(bundle: Bundle, platform: Platform = ORIN, **choices):
+    record = record_of(bundle, platform, **choices)
+    return save_engine(bundle.path / "engines", key(platform, "full"), DATA, record)
+
+
+def test_this_machine_as_a_platform() -> None:
+    device = Device("Orin (nvgpu)", 87, 8 << 30, 4 << 30, "12.6", "12.8")
+    plugins = {"libspit_plugins.so": "ab" * 32}
+    assert Platform.of(Flavour("tensorrt", "10.3.0", None), device, plugins) == ORIN
+
+
+def test_the_name_says_what_an_engine_is_for() -> None:
+    name = "orin-nvgpu-sm87-tensorrt10.3.0-cuda12.6-pluginsabababab-full"
+    assert key(ORIN, "full") == name
+    different = [
+        changed(gpu="Thor"), changed(sm=[110]), changed(tensorrt="10.16.1"), changed(cuda="13.2"),
+        changed(flavour="tensorrt-rtx"), changed(plugins={"libspit_plugins.so": "cd" * 32}),
+    ]  # fmt: skip
+    assert len({key(p, "full") for p in (ORIN, *different)} | {key(ORIN, "trunk")}) == 8
+    many = changed(gpu=None, cuda=None, sm=[86, 120], flavour="tensorrt-rtx", plugins={})
+    assert key(many, "trunk") == "sm86+120-tensorrt-rtx10.3.0-trunk"
+
+
+def test_a_stored_engine_is_found(bundle) -> None:
+    stored = saved(bundle)
+    assert find_engine(bundle, "full", ORIN) == stored
+    assert stored.path.read_bytes() == DATA
+    names = sorted(path.name for path in stored.path.parent.iterdir())
+    assert names == [f"{key(ORIN, 'full')}.engine", f"{key(ORIN, 'full')}.json"]
+
+
+@pytest.mark.parametrize(
+    ("here", "says"),
+    [
+        (changed(tensorrt="10.16.1"), "built for tensorrt 10.3.0, here is 10.16.1"),
+        (changed(flavour="tensorrt-rtx"), "built for tensorrt, here is tensorrt-rtx"),
+        (changed(gpu="Thor"), r"built for Orin \(nvgpu\), here is Thor"),
+        (changed(sm=[110]), "built for SM 87, here is SM 110"),
+        (changed(cuda="13.2"), "built for CUDA 12.6, here is 13.2"),
+        (changed(plugins={}), r"libspit_plugins.so \(abababab\), here are no plugins"),
+        (changed(plugins={"libspit_plugins.so": "cd" * 32}), r"\(abababab\), here are .*cdcdcdcd"),
+    ],
+)
+def test_an_engine_of_another_platform_is_refused(bundle, here, says) -> None:
+    saved(bundle)
+    with pytest.raises(EngineError, match=f"{says}.*python -m runtime engine"):
+        find_engine(bundle, "full", here)
+
+
+def test_compatible_engines_go_further(bundle) -> None:
+    def fits(built: EngineRecord, **here) -> bool:
+        return misfit(built, changed(**here)) is None
+
+    newer = record_of(bundle, version_compatible=True)
+    assert fits(newer, tensorrt="10.16.1") and fits(newer)
+    assert not fits(newer, tensorrt="10.2.9") and not fits(newer, tensorrt="11.0.0")
+    wider = record_of(bundle, hardware_compatible=True)
+    assert fits(wider, gpu="L4", sm=[89]) and not fits(wider, gpu="T4", sm=[75])
+    several = record_of(bundle, changed(gpu=None, cuda=None, sm=[86, 89]))
+    assert fits(several, gpu="L4", sm=[89]) and not fits(several, gpu="B", sm=[120])
+
+
+def test_the_narrowest_engine_is_taken(bundle) -> None:
+    saved(bundle, changed(gpu=None, cuda=None, sm=[80, 87]))
+    single = saved(bundle, changed(gpu=None, cuda=None))
+    assert find_engine(bundle, "full", ORIN) == single
+    own = saved(bundle)
+    assert find_engine(bundle, "full", ORIN) == own
+
+
+def test_a_damaged_engine_is_refused(bundle) -> None:
+    stored = saved(bundle)
+    data = bytearray(DATA)
+    data[4321] ^= 1
+    stored.path.write_bytes(data)
+    with pytest.raises(EngineError, match="damaged, its SHA-256"):
+        find_engine(bundle, "full", ORIN)
+    stored.path.write_bytes(data[:-1])
+    with pytest.raises(EngineError, match="damaged, it has 8999 bytes instead of 9000"):
+        find_engine(bundle, "full", ORIN)
+    stored.path.unlink()
+    with pytest.raises(EngineError, match="its engine file cannot be read"):
+        find_engine(bundle, "full", ORIN)
+    stored.path.with_suffix(".json").write_text("{")
+    with pytest.raises(EngineError, match="its JSON file is not valid"):
+        find_engine(bundle, "full", ORIN)
+
+
+def test_an_engine_of_another_export_is_refused(bundle) -> None:
+    record = record_of(bundle)
+    other = msgspec.structs.replace(record, sources={**record.sources, "model.onnx": "0" * 64})
+    save_engine(bundle.path / "engines", "any", DATA, other)
+    with pytest.raises(EngineError, match="any: built from another export"):
+        find_engine(bundle, "full", ORIN)
+
+
+def test_no_engine_and_those_of_the_other_part(bundle) -> None:
+    for _ in range(2):
+        with pytest.raises(EngineError, match=r"trunk graph fits \(there is none in"):
+            find_engine(bundle, "trunk", ORIN)
+        saved(bundle)
+
+
+def test_a_record_survives_its_file(bundle) -> None:
+    record = record_of(bundle)
+    assert decode(encode(record)) == record
+    for bad in (b"\xff", b"[]", b'{"part": "half"}', b"[" * 100_000):
+        with pytest.raises(EngineError, match="not valid"):
+            decode(bad)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
+    """The temporary file is a link to a device that is always full."""
+    first, second = tmp_path / "a.engine", tmp_path / "a.json"
+    write_whole({first: b"old", second: b"old"})
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
+    for full in (first, second):
+        link = full.with_name(f".{full.name}-x")
+        link.symlink_to("/dev/full")
+        with pytest.raises(EngineError, match=rf"no space left for .*{full.name}: free 0\.1 MB"):
+            write_whole({first: bytes(100_000), second: bytes(100_000)})
+        assert sorted(tmp_path.iterdir()) == [first, second]
+        assert first.read_bytes() == second.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(EngineError, match=r"cannot write .*Permission denied"):
+        write_whole({tmp_path / "engines" / "a.engine": b"data"})
+
+
+def test_a_file_in_the_way_and_an_interrupt(tmp_path, monkeypatch) -> None:
+    (tmp_path / "engines").write_text("no folder")
+    with pytest.raises(EngineError, match="cannot write"):
+        write_whole({tmp_path / "engines" / "a.engine": b"data"})
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole({tmp_path / "new" / "a.engine": b"data"})
+    assert [path.name for path in tmp_path.iterdir()] == ["engines"]
+
+
+def test_a_quota_is_a_full_disk(tmp_path, monkeypatch) -> None:
+    def refuses(_: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(files.os, "fsync", refuses)
+    with pytest.raises(EngineError, match="no space left"):
+        write_whole({tmp_path / "a.engine": b"data"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("home", ["", "not/absolute"])
+def test_where_the_timing_cache_is(home, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_path("orin") == tmp_path / "spit-edge" / "timing" / "orin.cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert cache_path("orin") == Path("/home/ada/.cache/spit-edge/timing/orin.cache")
