@@ -20,7 +20,13 @@ import onnxruntime
 
 from plugins import region_features, superpixel_merge, voronoi_tessellation
 from plugins.onnxruntime_ops import captured_outputs, register_ops
-from runtime.gpu.tokenizer_library import SpitFeatures, SpitImages, SpitMerge
+from runtime.gpu.tokenizer_library import (
+    SpitFeatures,
+    SpitImages,
+    SpitMerge,
+    SpitVoronoi,
+    TokenizerLibrary,
+)
 from tests.fake_cuda import FakeCuda, IllegalCuda, Scratch, Work
 
 SCRATCH = 1000
@@ -54,6 +60,13 @@ _TYPES = {
 }
 
 
+def view(cuda: FakeCuda, place: Place) -> np.ndarray:
+    """The array on the GPU."""
+    address, shape, dtype = place
+    memory = cuda.memory(address, math.prod(shape) * dtype.itemsize, "device")
+    return memory.view(dtype).reshape(shape)
+
+
 def give(
     cuda: FakeCuda,
     stream: int,
@@ -65,32 +78,26 @@ def give(
 ) -> None:
     """Enqueue a computation as two items."""
     held: list[tuple[Scratch, Arrays]] = []
-
-    def view(place: Place) -> np.ndarray:
-        address, shape, dtype = place
-        return cuda.memory(address, math.prod(shape) * dtype.itemsize, "device")
-
     for place in (*inputs.values(), *outputs.values()):
-        view(place)
+        view(cuda, place)  # memory must be there when it is given, too
 
     def begin() -> None:
         if not valid():
             raise IllegalCuda("a captured context was changed before its graph ran")
         stamp = Scratch(cuda, *scratch)
         stamp.begin()
-        held.append((stamp, {name: view(place).copy() for name, place in inputs.items()}))
+        held.append((stamp, {name: view(cuda, p).copy() for name, p in inputs.items()}))
 
     def end() -> None:
         stamp, before = held.pop()
         stamp.end()
         for name, place in inputs.items():
-            if not np.array_equal(view(place), before[name]):
+            if view(cuda, place).tobytes() != before[name].tobytes():
                 raise IllegalCuda(f"{name} changed while it was read")
-        arrays = {n: before[n].view(p[2]).reshape(p[1]) for n, p in inputs.items()}
-        results = compute(arrays)
+        results = compute(before)
         for name, place in outputs.items():
             assert results[name].shape == place[1] and results[name].dtype == place[2], name
-            view(place)[:] = np.frombuffer(results[name].tobytes(), np.uint8)
+            view(cuda, place)[...] = results[name]
 
     cuda.enqueue(stream, Work(begin), Work(end))
 
@@ -213,59 +220,38 @@ class FakeContext:
 
 
 class FakeLibrary:
-    """The C functions of the plugin library; ``host`` is one that computes on host pointers.
+    """The C functions of the plugin library, deferred.
 
-    Without it the kernels are those of the Python package.
+    host  the library's variant for the CPU, which then computes; None: the Python package's kernels
     """
 
-    def __init__(self, cuda: FakeCuda, host: Any = None) -> None:
-        self.cuda, self.host = cuda, host
-        self.status = 0
-        for name in ("superpixel_merge", "region_features", "voronoi_tessellation"):
-            setattr(self, f"spit_{name}", _Function(self._enqueue))
-            setattr(self, f"spit_{name}_workspace", _Function(self._workspace))
+    def __init__(self, cuda: FakeCuda, host: ctypes.CDLL | None = None) -> None:
+        self.cuda, self.status = cuda, 0
+        self.host = TokenizerLibrary(host) if host else None
+        for op in ("superpixel_merge", "region_features", "voronoi_tessellation"):
+            setattr(self, f"spit_{op}", _Function(self._enqueue))
+            setattr(self, f"spit_{op}_workspace", _Function(self._workspace))
         self.spit_status_text = _Function(lambda status: f"simulated {status}".encode())
 
     def _workspace(self, reference: Any) -> int:
-        arguments = reference._obj
-        if self.host is None:
-            return SCRATCH
-        return int(self._of_host(arguments, "_workspace")(ctypes.byref(arguments)))
-
-    def _of_host(self, arguments: Any, suffix: str = "") -> Any:
-        names = {SpitMerge: "superpixel_merge", SpitFeatures: "region_features"}
-        return getattr(
-            self.host, f"spit_{names.get(type(arguments), 'voronoi_tessellation')}{suffix}"
-        )
+        return self.host.workspace(reference._obj) if self.host else SCRATCH
 
     def _enqueue(self, reference: Any, stream: int) -> int:
         if self.status:
             return self.status
-        a = type(reference._obj).from_buffer_copy(reference._obj)
-        scratch = (a.workspace, self._workspace(reference))
-        inputs, outputs = _places(a)
-        compute = _KERNELS[type(a).__name__]
-        if self.host is not None:
-            compute = lambda _: self._on_host(a, outputs)  # noqa: E731
-        give(
-            self.cuda,
-            stream,
-            inputs,
-            outputs,
-            scratch,
-            lambda arrays: dict(compute({**arrays, "": a})),
-        )
-        return 0
+        arguments = type(reference._obj).from_buffer_copy(reference._obj)
+        inputs, outputs = _places(arguments)
 
-    def _on_host(self, arguments: Any, outputs: Mapping[str, Place]) -> Arrays:
-        assert self._of_host(arguments)(ctypes.byref(arguments), None) == 0
-        return {
-            name: self.cuda.memory(address, math.prod(shape) * dtype.itemsize, "device")
-            .view(dtype)
-            .reshape(shape)
-            .copy()
-            for name, (address, shape, dtype) in outputs.items()
-        }
+        def compute(given: Arrays) -> Arrays:
+            if self.host is None:
+                return _KERNELS[type(arguments)](arguments, given)
+            self.host.enqueue(arguments, 0)
+            return {name: view(self.cuda, place) for name, place in outputs.items()}
+
+        # The library writes all of its workspace, so a stamp there would not last.
+        scratch = (0, 0) if self.host else (arguments.workspace, SCRATCH)
+        give(self.cuda, stream, inputs, outputs, scratch, compute)
+        return 0
 
 
 class _Function:
@@ -303,8 +289,7 @@ def _places(a: Any) -> tuple[dict[str, Place], dict[str, Place]]:
     }
 
 
-def _merge(given: dict[str, Any]) -> Arrays:
-    a = given[""]
+def _merge(a: SpitMerge, given: Arrays) -> Arrays:
     labels, counts = superpixel_merge(
         given["images"],
         levels=a.levels,
@@ -315,8 +300,7 @@ def _merge(given: dict[str, Any]) -> Arrays:
     return {"labels": labels, "counts": counts}
 
 
-def _features(given: dict[str, Any]) -> Arrays:
-    a = given[""]
+def _features(a: SpitFeatures, given: Arrays) -> Arrays:
     tokens = region_features(
         given["images"],
         given["labels"],
@@ -331,14 +315,13 @@ def _features(given: dict[str, Any]) -> Arrays:
     return {"tokens": tokens}
 
 
-def _voronoi(given: dict[str, Any]) -> Arrays:
-    a = given[""]
+def _voronoi(a: SpitVoronoi, given: Arrays) -> Arrays:
     labels, counts = voronoi_tessellation(given["seeds"].tolist(), a.height, a.width, threads=1)
     return {"labels": labels, "counts": counts}
 
 
-_KERNELS: dict[str, Callable[[dict[str, Any]], Arrays]] = {
-    "SpitMerge": _merge,
-    "SpitFeatures": _features,
-    "SpitVoronoi": _voronoi,
+_KERNELS: dict[type, Callable[[Any, Arrays], Arrays]] = {
+    SpitMerge: _merge,
+    SpitFeatures: _features,
+    SpitVoronoi: _voronoi,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,17 +34,21 @@ class Rig:
     engine: FakeEngine = field(init=False)
     library: FakeLibrary = field(init=False)
 
-    def open(self, name: str) -> OpenEngine:
+    def open(self, name: str, library: CDLL | None = None) -> OpenEngine:
+        """``library`` computes on host pointers; None: the Python package's kernels do."""
         manifest = self.bundle.manifest
         graph = self.bundle.model if name == "tensorrt" else self.bundle.trunk
         largest = {"B": manifest.batch.max, "T": manifest.token_budget}
         self.engine = FakeEngine(self.cuda, graph, largest)
-        self.library = FakeLibrary(self.cuda)
+        self.library = FakeLibrary(self.cuda, library)
         return OpenEngine(self.engine, TRT, TokenizerLibrary(self.library), Log())
 
     @contextmanager
-    def session(self, name: str, graphs: bool | None = None) -> Iterator[Session]:
-        backend = BACKENDS[name](self.bundle, engine=self.open(name), graphs=graphs)
+    def session(
+        self, name: str, *, graphs: bool | None = None, library: CDLL | None = None
+    ) -> Iterator[Session]:
+        opened = self.open(name, library)
+        backend = BACKENDS[name](self.bundle, engine=opened, graphs=graphs)
         with Session(self.bundle, name, backend) as session:
             yield session
 

@@ -58,8 +58,9 @@ class RegionFeatures(_Pass):
 
     def enqueue(self, batch: int, images: int, labels: int, counts: int, tokens: int) -> None:
         """Device addresses of uint8 [B, 3, H, W], int32 [B, H, W] and [B], to float32 [B, T, D]."""
-        largest = self._arguments(self._manifest.batch.max, 0, 0, 0, 0)
-        self._enqueue(self._arguments(batch, images, labels, counts, tokens), largest)
+        addresses = (images, labels, counts, tokens)
+        largest = self._arguments(self._manifest.batch.max, *addresses)
+        self._enqueue(self._arguments(batch, *addresses), largest)
 
     def _arguments(
         self, batch: int, images: int, labels: int, counts: int, tokens: int
@@ -84,7 +85,7 @@ class Superpixels(_Pass):
 
     def enqueue(self, batch: int, images: int, labels: int, counts: int) -> None:
         """Device addresses of uint8 [B, 3, H, W], to int32 [B, H, W] and [B]."""
-        largest = self._arguments(self._manifest.batch.max, 0, 0, 0)
+        largest = self._arguments(self._manifest.batch.max, images, labels, counts)
         self._enqueue(self._arguments(batch, images, labels, counts), largest)
 
     def _arguments(self, batch: int, images: int, labels: int, counts: int) -> SpitMerge:
@@ -104,7 +105,7 @@ class VoronoiCells(_Pass):
 
     def enqueue(self, batch: int, seeds: int, labels: int, counts: int) -> None:
         """Device addresses of int64 [B], to int32 [B, H, W] and [B]."""
-        largest = self._arguments(self._manifest.batch.max, 0, 0, 0)
+        largest = self._arguments(self._manifest.batch.max, seeds, labels, counts)
         self._enqueue(self._arguments(batch, seeds, labels, counts), largest)
 
     def _arguments(self, batch: int, seeds: int, labels: int, counts: int) -> SpitVoronoi:
