@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -245,13 +247,35 @@ def test_a_missing_plugin_is_called_that(as_tensorrt, bundle_of) -> None:
         build_engine(order, ORIN, quiet())
 
 
-def test_a_plugin_library_that_is_none(as_tensorrt, bundle_of, tmp_path) -> None:
+def library_for(machine: str, sm: int, contracts: dict[str, int]) -> bytes:
+    """The facts of a plugin library, as its file holds them; nothing else of one."""
+    facts = {
+        "version": "0.1.0", "variant": "cuda", "machine": machine, "cuda": 13000,
+        "tensorrt": "10.14.1", "architectures": [sm], "contracts": contracts,
+    }  # fmt: skip
+    return b"SPIT-PLUGINS-INFO " + json.dumps(facts).encode() + b"\0"
+
+
+def test_a_plugin_library_that_does_not_fit(as_tensorrt, bundle_of, tmp_path) -> None:
     bundle, library = bundle_of(part="full"), tmp_path / "libspit_plugins.so"
     order = ordered(bundle, part="full", flavour=as_tensorrt, capabilities=(), plugins=(library,))
-    with pytest.raises(EngineError, match="there is no plugin library"):
-        build_engine(order, ORIN, quiet())
-    library.write_text("no library")
-    with pytest.raises(EngineError, match=r"libspit_plugins\.so.*python -m plugins build"):
+    here, contracts = platform.machine(), bundle.manifest.contracts
+    other = {op: version + 1 for op, version in contracts.items()}
+    cases = [
+        (None, "there is no plugin library"),
+        (b"no library", "is not a plugin library of spit-edge"),
+        (library_for("sparc", 87, contracts), "is for sparc"),
+        (library_for(here, 120, contracts), "code for sm_120, not for this GPU's sm_87"),
+        (library_for(here, 87, other), "version 2 of"),
+    ]
+    for content, says in cases:
+        if content is not None:
+            library.write_bytes(content)
+        with pytest.raises(PluginMissing, match=says):
+            build_engine(order, ORIN, quiet())
+    # All that it says of itself is right, but it is none that can be loaded.
+    library.write_bytes(library_for(here, 87, contracts))
+    with pytest.raises(EngineError, match=r"TensorRT 10\.3\.0 cannot load .*python -m plugins"):
         build_engine(order, ORIN, quiet())
 
 

@@ -16,7 +16,12 @@ from runtime.engines.flavour import Flavour
 from runtime.engines.log import Log
 from runtime.engines.monitor import BuildPhases, progress_monitor
 from runtime.engines.network import parse
-from runtime.engines.plugin_libraries import library_hashes, load_plugins, plugin_libraries
+from runtime.engines.plugin_libraries import (
+    check_libraries,
+    library_hashes,
+    load_plugins,
+    plugin_libraries,
+)
 from runtime.engines.products import check_products
 from runtime.engines.profiles import add_profile, profile_of
 from runtime.engines.record import (
@@ -132,6 +137,7 @@ def _build(order: EngineOrder, device: Device | None, phases: BuildPhases) -> _B
     log = Log.of(flavour, verbose=order.verbose)
     builder: trt.Builder = _builder(flavour, log)
     if order.part == "full":
+        check_libraries(libraries, manifest.contracts, device.sm if device else None)
         load_plugins(flavour, builder.get_plugin_registry(), libraries, manifest.contracts, log)
     graph = order.bundle.trunk if order.part == "trunk" else order.bundle.model
     # The parser holds the weights, so it has to live until the engine is built.

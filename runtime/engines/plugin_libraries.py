@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plugins.plugin_library import FILE_NAME, PluginLibraryError, find_library, read_library
 from runtime.bundle import Bundle
 from runtime.engines.flavour import Flavour
 from runtime.engines.log import Log
@@ -16,33 +16,43 @@ from runtime.errors import EngineError
 if TYPE_CHECKING:
     import tensorrt as trt
 
-LIBRARY = "libspit_plugins.so"
+LIBRARY = FILE_NAME
 PLUGIN_VERSION, NAMESPACE = "1", ""
 """What a graph's nodes ask TensorRT's registry for."""
 
 
 class PluginMissing(EngineError):
-    """An op of the graph has no plugin."""
+    """An op of the graph has no plugin that serves it here."""
 
 
 def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
-    """The libraries to load: ``given``, or those in the bundle, or the one of this installation.
+    """The libraries to load: ``given``, or the one of the bundle or of this installation.
 
-    Raises EngineError if one that was given does not exist.
+    Raises PluginMissing if one that was given does not exist.
     """
     for path in given:
         if not path.is_file():
-            raise EngineError(
+            raise PluginMissing(
                 f"there is no plugin library {path}: python -m plugins build makes it"
             )
     if given:
         return [path.resolve() for path in given]
-    if inside := sorted((bundle.path / "plugins").glob("*.so")):
-        return [path.resolve() for path in inside]
-    package = find_spec("plugins")
-    folders = package.submodule_search_locations if package else None
-    installed = [Path(folder) / LIBRARY for folder in folders or ()]
-    return [path.resolve() for path in installed if path.is_file()][:1]
+    try:
+        return [find_library(bundle.path / "plugins").resolve()]
+    except PluginLibraryError:
+        return []  # whether one is needed shows when the ops are looked up
+
+
+def check_libraries(
+    libraries: Iterable[Path], contracts: Mapping[str, int], architecture: int | None
+) -> None:
+    """Raise PluginMissing unless ours is for this machine, these contracts and this SM."""
+    for path in libraries:
+        if path.name == LIBRARY:
+            try:
+                read_library(path).check(contracts=contracts, architecture=architecture)
+            except PluginLibraryError as error:
+                raise PluginMissing(str(error)) from error
 
 
 def library_hashes(libraries: Iterable[Path]) -> dict[str, str]:
