@@ -1,70 +1,146 @@
-"""``python -m plugins contracts | kernels``: what the ops are, and what their CUDA kernels need."""
+"""``python -m plugins``: the ops' contracts, CUDA kernels and TensorRT plugin library."""
 
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from plugins.contract_tables import cpp_tables
-from plugins.contracts import CONTRACTS, Attribute, Contract
-from plugins.cuda_build import (
-    ARCHITECTURES,
-    CudaBuildError,
-    KernelResources,
-    compile_object,
-    find_nvcc,
-)
-from plugins.cuda_launches import LaunchRecorder, OpRun, every_launch
-
-TABLE_WIDTH = 4  # architectures side by side
+from plugins.contracts import CONTRACTS
+from plugins.cuda_build import ARCHITECTURES, CudaBuildError
+from plugins.plugin_build import JETSONS, build_plugins, find_build
+from plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
+from plugins.tables import contract_table, print_kernels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: printed; 1: the kernels do not compile; 2: the command line is wrong."""
+    """0: done; 1: something does not compile or is no library; 2: the command line is wrong."""
     options = _parser().parse_args(arguments)
-    # A file or pipe gets whole lines; a terminal its own width.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    if options.command == "contracts":
-        if options.cpp:
-            print(cpp_tables(), end="")
-            return 0
-        for contract in CONTRACTS:
-            console.print(contract_table(contract))
-        return 0
     try:
-        print_kernels(console, options.arch, options.nvcc)
-    except CudaBuildError as error:
-        print(f"python -m plugins kernels: {error}", file=sys.stderr)
+        options.command(options)
+    except (CudaBuildError, PluginLibraryError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m plugins", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
     contracts = commands.add_parser("contracts", help="inputs, outputs and attributes of the ops")
     contracts.add_argument(
         "--cpp", action="store_true", help="as the header that the TensorRT plugins include"
     )
+    contracts.set_defaults(command=_contracts)
+
     kernels = commands.add_parser(
         "kernels", help="compile the CUDA kernels; registers, memory and launches (needs no GPU)"
     )
-    kernels.add_argument(
-        "--arch",
-        type=_architectures,
-        default=(87, 110),
-        metavar="SM,...",
-        help="compute capabilities times ten, or 'all' (default: 87,110)",
-    )
     kernels.add_argument("--nvcc", type=Path, help="path of nvcc (default: look for it)")
+    kernels.set_defaults(command=_kernels)
+
+    build = commands.add_parser(
+        "build", help="compile the TensorRT plugin library (needs no GPU); prints its path"
+    )
+    build.add_argument(
+        "--tensorrt-include",
+        type=Path,
+        metavar="DIR",
+        help="folder of NvInferRuntime.h (default: TENSORRT_ROOT/include or the system's)",
+    )
+    build.add_argument("--cuda", type=Path, metavar="DIR", help="CUDA toolkit (default: of nvcc)")
+    build.add_argument(
+        "--host-arch",
+        choices=("x86_64", "aarch64"),
+        help=f"machine that will load the library [{platform.machine()}]",
+    )
+    build.add_argument(
+        "--cudart",
+        type=Path,
+        metavar="FILE",
+        help="libcudart_static.a for that machine, or a wheel of nvidia-cuda-runtime that has it",
+    )
+    build.add_argument(
+        "--variant",
+        choices=("cuda", "host"),
+        default="cuda",
+        help="host: computes on the CPU, for tests without a GPU [cuda]",
+    )
+    build.add_argument("--out", type=Path, metavar="FILE", help=f"[{BUILT}/MACHINE/{FILE_NAME}]")
+    build.set_defaults(command=_build)
+    for command in (kernels, build):
+        command.add_argument(
+            "--arch",
+            type=_architectures,
+            default=JETSONS,
+            metavar="SM,...",
+            help="compute capabilities times ten, or 'all' [87,110]",
+        )
+
+    info = commands.add_parser("info", help="what a plugin library is and what it is for")
+    info.add_argument("library", type=Path)
+    info.set_defaults(command=_info)
     return parser
+
+
+def _contracts(options: argparse.Namespace) -> None:
+    if options.cpp:
+        print(cpp_tables(), end="")
+        return
+    for contract in CONTRACTS:
+        _console().print(contract_table(contract))
+
+
+def _kernels(options: argparse.Namespace) -> None:
+    print_kernels(_console(), options.arch, options.nvcc)
+
+
+def _build(options: argparse.Namespace) -> None:
+    found = find_build(
+        architectures=options.arch,
+        machine=options.host_arch,
+        variant=options.variant,
+        tensorrt_include=options.tensorrt_include,
+        cuda=options.cuda,
+        cudart=options.cudart,
+    )
+    say(f"TensorRT {found.tensorrt_version} headers in {found.tensorrt}")
+    say(f"CUDA headers in {found.cuda}, compiler {found.nvcc or found.compiler}")
+    library = build_plugins(found, options.out, say=say)
+    for_gpus = ", ".join(f"sm_{a}" for a in library.architectures) or "the CPU"
+    say(f"version {library.version} for {library.machine}, {for_gpus}")
+    print(library.path)
+
+
+def _info(options: argparse.Namespace) -> None:
+    library = read_library(options.library)
+    print(f"version        {library.version}")
+    print(f"variant        {library.variant}")
+    print(f"machine        {library.machine}")
+    print(f"CUDA           {library.cuda_version}")
+    print(f"TensorRT       {library.tensorrt} (headers)")
+    print(f"architectures  {', '.join(f'sm_{a}' for a in library.architectures)}")
+    contracts = ", ".join(f"{op} v{version}" for op, version in library.contracts.items())
+    print(f"contracts      {contracts}")
+
+
+def say(what: str) -> None:
+    """Progress goes to stderr; what a command is asked for, to stdout."""
+    print(what, file=sys.stderr)
+
+
+def _console() -> Console:
+    # A file or pipe gets whole lines; a terminal its own width.
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _architectures(text: str) -> tuple[int, ...]:
@@ -74,99 +150,6 @@ def _architectures(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 87,110") from None
-
-
-def contract_table(contract: Contract) -> Table:
-    title = f"{contract.op_type} version {contract.version}: {contract.meaning}"
-    table = _table(title, "port", "name", "type", "shape or range", "default", "meaning")
-    for kind, ports in (("input", contract.inputs), ("output", contract.outputs)):
-        for port in ports:
-            shape = ", ".join(str(size) for size in port.shape)
-            table.add_row(kind, port.name, port.dtype, f"({shape})", "", port.meaning)
-    for a in contract.attributes:
-        default = "required" if a.default is None else repr(a.default)
-        table.add_row("attribute", a.name, a.type, _range(a), default, a.meaning)
-    return table
-
-
-def _range(attribute: Attribute) -> str:
-    if attribute.choices:
-        return " | ".join(repr(choice) for choice in attribute.choices)
-    if attribute.low is None or attribute.high is None:
-        return ""
-    return f"{attribute.low:.10g}...{attribute.high:.10g}"
-
-
-def print_kernels(console: Console, architectures: Sequence[int], nvcc: Path | None) -> None:
-    """Compiles for ``architectures`` and prints three tables; raises CudaBuildError."""
-    compiler = find_nvcc(nvcc)
-    with tempfile.TemporaryDirectory() as folder:
-        kernels = Path(folder) / "launch.o"
-        resources = compile_object(compiler, kernels, architectures)
-        recorder = LaunchRecorder(compiler, kernels, Path(folder) / "launch_recorder")
-        launched = every_launch(recorder)
-        for first in range(0, len(architectures), TABLE_WIDTH):
-            shown = architectures[first : first + TABLE_WIDTH]
-            console.print(resource_table(resources, launched, shown))
-        console.print(launch_table(recorder))
-        console.print(workspace_table(recorder))
-
-
-def resource_table(
-    resources: Sequence[KernelResources],
-    launched: dict[str, list[str]],
-    architectures: Sequence[int],
-) -> Table:
-    """One line per kernel; a kernel of several ops stands with the first one."""
-    needs = {(r.kernel, r.architecture): r for r in resources}
-    table = _table("registers a thread / shared / stack / spilled bytes", "op", "kernel")
-    for architecture in architectures:
-        table.add_column(f"sm_{architecture}", justify="right", no_wrap=True)
-    first_op: dict[str, str] = {}
-    for op, kernels in launched.items():
-        for kernel in kernels:
-            if first_op.setdefault(kernel, op) == op:
-                table.add_row(op, kernel, *(_needs(needs[kernel, a]) for a in architectures))
-    return table
-
-
-def _needs(r: KernelResources) -> str:
-    return f"{r.registers} / {r.shared_bytes} / {r.stack_bytes} / {r.spill_bytes}"
-
-
-def launch_table(recorder: LaunchRecorder) -> Table:
-    table = _table("launches of one call, for a batch of any size", "op", "attributes", "launches")
-    for levels, threshold in ((4, 0.0), (4, 0.1), (2, 0.0), (0, 0.0)):
-        run = recorder.superpixel_merge(8, 224, 224, levels=levels, final_threshold=threshold)
-        attributes = f"levels={levels} final_threshold={threshold:g}"
-        table.add_row("SuperpixelMerge", attributes, str(len(run.launches)))
-    features = recorder.region_features(8, 224, 224)
-    table.add_row("RegionFeatures", "any", str(len(features.launches)))
-    cells = recorder.voronoi_tessellation(8, 224, 224)
-    table.add_row("VoronoiTessellation", "any", str(len(cells.launches)))
-    return table
-
-
-def workspace_table(recorder: LaunchRecorder) -> Table:
-    table = _table("workspace for one image, bytes", "op", "size", "max_tokens", "bytes", "a pixel")
-    for side, tokens in ((224, 256), (1024, 4096)):
-        size = (1, side, side)
-        runs: list[tuple[str, str, OpRun]] = [
-            ("SuperpixelMerge", "", recorder.superpixel_merge(*size)),
-            ("RegionFeatures", str(tokens), recorder.region_features(*size, max_tokens=tokens)),
-            ("VoronoiTessellation", "", recorder.voronoi_tessellation(*size)),
-        ]
-        for op, rows, run in runs:
-            per_pixel = f"{run.workspace / side**2:.2f}"
-            table.add_row(op, f"{side} x {side}", rows, str(run.workspace), per_pixel)
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 if __name__ == "__main__":

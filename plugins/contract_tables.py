@@ -46,7 +46,9 @@ def _table(contract: Contract) -> str:
     for a in fields:
         if a.choices:
             choices = ", ".join(json.dumps(choice) for choice in a.choices)
-            lines.append(f"inline constexpr const char* {_constant(a.name)}Choices[] = {{{choices}}};")
+            lines.append(
+                f"inline constexpr const char* {_constant(a.name)}Choices[] = {{{choices}}};"
+            )
     lines.append("inline constexpr FieldContract kFields[] = {")
     lines += [f"    {_field(a)}," for a in fields]
     lines.append("};")
@@ -60,8 +62,8 @@ def _table(contract: Contract) -> str:
 def _field(a: Attribute) -> str:
     required = "true" if a.default is None else "false"
     if a.choices:
-        fallback = a.choices.index(str(a.default)) if a.default is not None else 0
-        numbers = f"{fallback}, 0, {len(a.choices) - 1}, {_constant(a.name)}Choices"
+        chosen = a.choices.index(str(a.default)) if a.default is not None else 0
+        numbers = f"{chosen}, 0, {len(a.choices) - 1}, {_constant(a.name)}Choices"
     else:
         assert a.low is not None and a.high is not None, "numbers have ranges"
         fallback = 0 if a.default is None else a.default

@@ -40,10 +40,36 @@ bool converted(const SpitVoronoi& from, VoronoiArguments& to) {
   return !check(to);
 }
 
+// Sizes do not depend on where data lies: pointers may be null while there is no memory yet.
+template <class T>
+void place(T*& pointer) {
+  static double somewhere;
+  if (!pointer) pointer = static_cast<T*>(static_cast<void*>(&somewhere));
+}
+void place_all(SpitMerge& a) {
+  place(a.images.data);
+  place(a.labels);
+  place(a.counts);
+}
+void place_all(SpitFeatures& a) {
+  place(a.images.data);
+  place(a.labels);
+  place(a.counts);
+  place(a.tokens);
+}
+void place_all(SpitVoronoi& a) {
+  place(a.seeds);
+  place(a.labels);
+  place(a.counts);
+}
+
 template <class Arguments, class Given>
 std::size_t bytes(const Given* given, std::size_t (*workspace)(const Arguments&)) {
+  if (!given) return 0;
+  Given placed = *given;
+  place_all(placed);
   Arguments arguments{};
-  return given && converted(*given, arguments) ? workspace(arguments) : 0;
+  return converted(placed, arguments) ? workspace(arguments) : 0;
 }
 
 template <class Arguments, class Given>

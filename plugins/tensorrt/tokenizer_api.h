@@ -1,8 +1,8 @@
 /* The ops as plain C functions on a CUDA stream, for programs that tokenize outside a TensorRT engine.
  *
  * Pointers are device pointers, arrays are contiguous. Workspace is aligned to 256 bytes and as large
- * as the op's *_workspace function says for the same arguments (0: they are not valid). Nothing
- * allocates, synchronises or throws; calls may be captured in a CUDA graph. Functions return 0, or the
+ * as the op's *_workspace function says for the same arguments, whose pointers may be null there (0: they
+ * are not valid). Nothing allocates, synchronises or throws; calls may be captured in a CUDA graph. Functions return 0, or the
  * cudaError_t of what failed; 1, cudaErrorInvalidValue, also stands for arguments out of range. */
 #ifndef SPIT_TOKENIZER_API_H
 #define SPIT_TOKENIZER_API_H

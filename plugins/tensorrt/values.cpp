@@ -18,6 +18,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Contracts allow numbers of six significant digits, so that the float32 of a graph stands for one
 // decimal, and every back end computes with the double nearest to that.
 double nearest_decimal(float value) {
+  if (!std::isfinite(value)) return value;
   std::stringstream text;
   text.imbue(std::locale::classic());
   text << std::setprecision(6) << value;

@@ -1,0 +1,261 @@
+"""Builds the TensorRT plugin library with CMake; needs headers of TensorRT and CUDA, but no GPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+from plugins.cuda_build import CudaBuildError, find_nvcc
+from plugins.plugin_library import BUILT, FILE_NAME, PluginLibrary, read_library
+
+SOURCE = Path(__file__).parent / "tensorrt"
+JETSONS = (87, 110)
+"""Orin and Thor."""
+
+Variant = Literal["cuda", "host"]
+_TRIPLES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
+_CUDA_TARGETS = {"x86_64": ("x86_64-linux",), "aarch64": ("aarch64-linux", "sbsa-linux")}
+
+
+class PluginBuildError(CudaBuildError):
+    """Something is missing to build the plugin library, or it does not compile."""
+
+
+@dataclass(frozen=True)
+class PluginBuild:
+    """All that a build needs, found.
+
+    tensorrt, cuda  folders of headers
+    cudart          libcudart_static.a for ``machine``, or a wheel that has it
+    compiler        C++ compiler for ``machine``
+    """
+
+    machine: str
+    variant: Variant
+    architectures: tuple[int, ...]
+    tensorrt: Path
+    tensorrt_version: str
+    cuda: Path
+    compiler: str
+    nvcc: Path | None = None
+    cudart: Path | None = None
+
+
+def find_build(
+    *,
+    architectures: Sequence[int] = JETSONS,
+    machine: str | None = None,
+    variant: Variant = "cuda",
+    tensorrt_include: Path | None = None,
+    cuda: Path | None = None,
+    cudart: Path | None = None,
+) -> PluginBuild:
+    """Look for everything; raises PluginBuildError, which says what to install.
+
+    tensorrt_include  folder of NvInferRuntime.h; None: of TENSORRT_ROOT, else where packages of
+                      Debian, JetPack and SBSA put it
+    cuda              a CUDA toolkit; None: the one of nvcc
+    cudart            libcudart_static.a for ``machine``, or a wheel of nvidia-cuda-runtime that has
+                      it; None: of the toolkit
+    """
+    host = machine or platform.machine()
+    if host not in _TRIPLES:
+        raise PluginBuildError(f"there is no TensorRT for {host}: choose {' or '.join(_TRIPLES)}")
+    headers = _tensorrt_headers(host, tensorrt_include)
+    toolkit, nvcc = _toolkit(cuda)
+    compiler = _compiler(host)
+    if variant == "host":
+        return PluginBuild(host, variant, (), *headers, toolkit / "include", compiler)
+    _check_architectures(nvcc, architectures)
+    return PluginBuild(
+        host,
+        variant,
+        tuple(architectures),
+        *headers,
+        toolkit / "include",
+        compiler,
+        nvcc,
+        cudart or _cudart(host, toolkit),
+    )
+
+
+def build_plugins(
+    build: PluginBuild, output: Path | None = None, *, say: Callable[[str], None] = lambda _: None
+) -> PluginLibrary:
+    """Compile the library to ``output``, build/plugins/MACHINE/libspit_plugins.so by default.
+
+    The file is written beside its place and renamed.  Raises PluginBuildError with the compiler's
+    words.
+    """
+    target = output or BUILT / build.machine / FILE_NAME
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
+        say("configuring")
+        _run(["cmake", "-S", SOURCE, "-B", folder, *cmake_definitions(build, Path(folder))])
+        say("compiling")
+        _run(["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1)])
+        made = Path(folder) / FILE_NAME
+        library = read_library(made)
+        if library.machine != build.machine:
+            raise PluginBuildError(f"{build.compiler} compiles for {library.machine}")
+        made.replace(target)
+    return read_library(target)
+
+
+def cmake_definitions(build: PluginBuild, folder: Path) -> list[str]:
+    """What CMake has to be told of a build in ``folder``."""
+    given: dict[str, object] = {
+        "SPIT_VERSION": metadata.version("spit-edge"),
+        "SPIT_VARIANT": build.variant,
+        "SPIT_ARCHITECTURES": ";".join(str(a) for a in build.architectures),
+        "TENSORRT_INCLUDE": build.tensorrt,
+        "CUDA_INCLUDE": build.cuda,
+        "CMAKE_CXX_COMPILER": build.compiler,
+    }
+    if build.machine != platform.machine():
+        given |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": build.machine}
+    if build.nvcc:
+        given["NVCC"] = build.nvcc
+    if build.cudart:
+        given["CUDART_STATIC"] = _unpacked(build.cudart, folder)
+    return [f"-D{name}={value}" for name, value in given.items()]
+
+
+def _tensorrt_headers(machine: str, given: Path | None) -> tuple[Path, str]:
+    """Folder and version of TensorRT's headers."""
+    places = [given] if given else _header_places(machine)
+    for place in places:
+        if (place / "NvInferRuntime.h").is_file():
+            return place, _tensorrt_version(place)
+    looked = ", ".join(str(place) for place in places)
+    raise PluginBuildError(
+        f"no NvInferRuntime.h in {looked}: install libnvinfer-headers-dev (JetPack has it in "
+        "nvidia-jetpack-dev), or name the folder with --tensorrt-include or TENSORRT_ROOT"
+    )
+
+
+def _header_places(machine: str) -> list[Path]:
+    root = os.environ.get("TENSORRT_ROOT")
+    places = [Path(root) / "include"] if root else []
+    places += [
+        Path("/usr/include") / _TRIPLES[machine],
+        Path("/usr/include"),
+        Path("/usr/local/tensorrt/include"),
+        Path("/opt/tensorrt/include"),
+    ]
+    # A package with headers of TensorRT, which serves tests on machines without one.
+    if (spec := util.find_spec("kernel_lens")) and spec.submodule_search_locations:
+        places += [Path(p) / "include" / "tensorrt" for p in spec.submodule_search_locations]
+    return places
+
+
+def _tensorrt_version(folder: Path) -> str:
+    """ "10.14.1", from NvInferVersion.h, where a number may stand behind another name."""
+    try:
+        text = (folder / "NvInferVersion.h").read_text(errors="replace")
+    except OSError as error:
+        raise PluginBuildError(f"cannot read {folder / 'NvInferVersion.h'}: {error}") from error
+    pairs = re.findall(r"^#define\s+(\w+)\s+(\w+)", text, re.MULTILINE)
+    defined: dict[str, str] = dict(pairs)
+    named = [defined.get(f"NV_TENSORRT_{part}", "") for part in ("MAJOR", "MINOR", "PATCH")]
+    parts = [defined.get(value, value) for value in named]
+    if not all(part.isdecimal() for part in parts):
+        raise PluginBuildError(f"{folder / 'NvInferVersion.h'} names no version")
+    if int(parts[0]) < 10:
+        raise PluginBuildError(
+            f"the headers in {folder} are of TensorRT {'.'.join(parts)}: at least 10.0 is needed"
+        )
+    return ".".join(parts)
+
+
+def _toolkit(given: Path | None) -> tuple[Path, Path]:
+    """The CUDA toolkit's folder, and nvcc."""
+    try:
+        nvcc = find_nvcc(None if given is None else given / "bin" / "nvcc")
+    except CudaBuildError as error:
+        raise PluginBuildError(str(error)) from error
+    if given is not None:
+        return given, nvcc
+    # nvcc may be a link or a script elsewhere: it knows its own folder.
+    words = _run([nvcc, "--dryrun", "-x", "cu", "-c", os.devnull, "-o", os.devnull])
+    found = re.search(r"^#\$ TOP=(.+)$", words, re.MULTILINE)
+    return (Path(found[1].strip()).resolve() if found else nvcc.resolve().parent.parent), nvcc
+
+
+def _cudart(machine: str, toolkit: Path) -> Path:
+    folders = [toolkit / "targets" / name / "lib" for name in _CUDA_TARGETS[machine]]
+    if machine == platform.machine():
+        folders += [toolkit / "lib64", toolkit / "lib"]
+    for folder in folders:
+        if (file := folder / "libcudart_static.a").is_file():
+            return file
+    looked = ", ".join(str(folder) for folder in folders)
+    raise PluginBuildError(
+        f"no libcudart_static.a for {machine} in {looked}: install the CUDA toolkit's package for "
+        f"that machine, or pip download --no-deps --only-binary :all: "
+        f"--platform manylinux2014_{machine} nvidia-cuda-runtime and name the wheel with --cudart"
+    )
+
+
+def _unpacked(cudart: Path, folder: Path) -> Path:
+    """The library itself, taken out of a wheel if that is what was given."""
+    if cudart.suffix != ".whl":
+        return cudart
+    try:
+        with zipfile.ZipFile(cudart) as wheel:
+            inside = [n for n in wheel.namelist() if n.endswith("/libcudart_static.a")]
+            data = wheel.read(inside[0])
+    except (OSError, zipfile.BadZipFile, IndexError) as error:
+        raise PluginBuildError(f"{cudart} has no libcudart_static.a") from error
+    library = folder / "libcudart_static.a"
+    library.write_bytes(data)
+    return library
+
+
+def _compiler(machine: str) -> str:
+    if machine == platform.machine():
+        names = [os.environ.get("CXX", ""), "g++", "c++"]
+        package = "g++"
+    else:
+        names = [f"{_TRIPLES[machine]}-g++"]
+        package = f"g++-{_TRIPLES[machine].replace('_', '-')}"
+    for name in filter(None, names):
+        if found := shutil.which(name):
+            return found
+    raise PluginBuildError(f"no C++ compiler for {machine}: install {package}")
+
+
+def _check_architectures(nvcc: Path, architectures: Sequence[int]) -> None:
+    if not architectures:
+        raise PluginBuildError("name the GPUs to build for: --arch 87 for example")
+    known = {int(a) for a in re.findall(r"compute_(\d+)", _run([nvcc, "--list-gpu-arch"]))}
+    if unknown := sorted(set(architectures) - known):
+        can = ", ".join(str(a) for a in sorted(known))
+        raise PluginBuildError(
+            f"{nvcc} cannot compile for sm_{unknown[0]}, only for {can}: "
+            "leave it out of --arch or use another CUDA"
+        )
+
+
+def _run(command: Iterable[str | Path]) -> str:
+    words = [os.fspath(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise PluginBuildError(f"{words[0]} is not installed") from error
+    if done.returncode != 0:
+        lines = [line[:400] for line in done.stdout.splitlines()[-30:]]
+        raise PluginBuildError("\n".join([f"{words[0]} failed:", *lines]))
+    return done.stdout
