@@ -19,6 +19,7 @@ def cpp_tables() -> str:
         [
             "// The fields of the plugins. Written by `python -m plugins contracts --cpp` from",
             "// contracts.py, to which a test holds it.",
+            "// clang-format off",
             "#pragma once",
             "",
             '#include "contract.hpp"',

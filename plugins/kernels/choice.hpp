@@ -13,8 +13,8 @@ struct ChoosePixelNeighbour {
 
   template <class Memory>
   SPIT_HD void run(int image, Block block) const {
-    const Planes planes{state.plane(image, 0), state.plane(image, 1), state.plane(image, 2),
-                        state.plane(image, 3), state.plane(image, 4)};
+    const Planes planes{state.plane(image, 0), state.plane(image, 1), state.plane(image, 2), state.plane(image, 3),
+                        state.plane(image, 4)};
     std::int32_t* choice = state.of_pixels(state.labels, image);
     for (int r = block.row_begin; r < block.row_end; ++r) {
       row(planes, choice, r, block.column_begin, block.column_end);
@@ -53,13 +53,10 @@ struct ChoosePixelNeighbour {
     std::int32_t missing;
   };
 
-  static SPIT_HD Neighbour neighbour(bool exists, int offset) {
-    return {exists ? offset : 0, exists ? 0 : INT32_MIN};
-  }
+  static SPIT_HD Neighbour neighbour(bool exists, int offset) { return {exists ? offset : 0, exists ? 0 : INT32_MIN}; }
 
   // Neighbours in ascending order: of equal scores the last one counts.
-  SPIT_HD std::int32_t choose(Planes f, int p, Neighbour up, Neighbour left, Neighbour right,
-                              Neighbour down) const {
+  SPIT_HD std::int32_t choose(Planes f, int p, Neighbour up, Neighbour left, Neighbour right, Neighbour down) const {
     std::int32_t best = -1, choice = p;
     consider(f, p, up, best, choice);
     consider(f, p, left, best, choice);
@@ -143,8 +140,8 @@ struct ScoreEdges {
     for (int i = 0; i < edges.count; ++i) {
       const Vertex& a = vertices[edges.u[i]];
       const Vertex& b = vertices[edges.v[i]];
-      const float dot = dot4(a.features[0], a.features[1], a.features[2], a.features[3], b.features[0],
-                             b.features[1], b.features[2], b.features[3]);
+      const float dot = dot4(a.features[0], a.features[1], a.features[2], a.features[3], b.features[0], b.features[1],
+                             b.features[2], b.features[3]);
       float score = similarity(dot, a.norm * b.norm);
       if (kCompact) score = blend(score, a.size + b.size, joint(boxes[edges.u[i]], boxes[edges.v[i]]));
       edges.q[i] = quantised(score);

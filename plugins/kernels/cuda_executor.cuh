@@ -14,9 +14,13 @@ struct DeviceMemory {
   static constexpr bool kAddsAreFree = false;
 
   template <class T>
-  static __device__ __forceinline__ T load(const T* at) { return *static_cast<const volatile T*>(at); }
+  static __device__ __forceinline__ T load(const T* at) {
+    return *static_cast<const volatile T*>(at);
+  }
   template <class T>
-  static __device__ __forceinline__ void store(T* at, T value) { *static_cast<volatile T*>(at) = value; }
+  static __device__ __forceinline__ void store(T* at, T value) {
+    *static_cast<volatile T*>(at) = value;
+  }
   template <class T>
   static __device__ __forceinline__ void add(T* at, T value) {
     if constexpr (sizeof(T) == 8) {

@@ -22,24 +22,23 @@ constexpr float kSmallestNormal = 1.17549435e-38f;  // 2^-126
 constexpr float kAsinhLimit = 1.5f;
 
 struct Exp {
-  static constexpr float c0 = 1.9875691500e-4f, c1 = 1.3981999507e-3f, c2 = 8.3334519073e-3f,
-                         c3 = 4.1665795894e-2f, c4 = 1.6666665459e-1f, c5 = 5.0000001201e-1f;
+  static constexpr float c0 = 1.9875691500e-4f, c1 = 1.3981999507e-3f, c2 = 8.3334519073e-3f, c3 = 4.1665795894e-2f,
+                         c4 = 1.6666665459e-1f, c5 = 5.0000001201e-1f;
 };
 
 struct Log {
-  static constexpr float c0 = 7.0376836292e-2f, c1 = -1.1514610310e-1f, c2 = 1.1676998740e-1f,
-                         c3 = -1.2420140846e-1f, c4 = 1.4249322787e-1f, c5 = -1.6668057665e-1f,
-                         c6 = 2.0000714765e-1f, c7 = -2.4999993993e-1f, c8 = 3.3333331174e-1f;
+  static constexpr float c0 = 7.0376836292e-2f, c1 = -1.1514610310e-1f, c2 = 1.1676998740e-1f, c3 = -1.2420140846e-1f,
+                         c4 = 1.4249322787e-1f, c5 = -1.6668057665e-1f, c6 = 2.0000714765e-1f, c7 = -2.4999993993e-1f,
+                         c8 = 3.3333331174e-1f;
 };
 
 struct AsinhP {
-  static constexpr float c0 = 0.0001791205033498806f, c1 = 0.026574926781747596f,
-                         c2 = 0.15215765251667241f, c3 = 0.16666655139489864f;
+  static constexpr float c0 = 0.0001791205033498806f, c1 = 0.026574926781747596f, c2 = 0.15215765251667241f,
+                         c3 = 0.16666655139489864f;
 };
 
 struct AsinhQ {
-  static constexpr float c0 = 0.045228751026465186f, c1 = 0.50500330419530988f,
-                         c2 = 1.362932400638765f, c3 = 1.0f;
+  static constexpr float c0 = 0.045228751026465186f, c1 = 0.50500330419530988f, c2 = 1.362932400638765f, c3 = 1.0f;
 };
 
 SPIT_HD std::int32_t bits_of(float x) {
@@ -66,14 +65,11 @@ SPIT_HD float from_bits(std::int32_t bits) {
 SPIT_HD float round_to_integer(float x) { return (x + kRoundToInteger) - kRoundToInteger; }
 
 // x 2^n for whole n in [-126, 127].
-SPIT_HD float scale(float x, float n) {
-  return x * from_bits((static_cast<std::int32_t>(n) + 127) << 23);
-}
+SPIT_HD float scale(float x, float n) { return x * from_bits((static_cast<std::int32_t>(n) + 127) << 23); }
 
 // e^r for |r| <= 0.35.
 SPIT_HD float exp_polynomial(float r) {
-  const float p =
-      ((((Exp::c0 * r + Exp::c1) * r + Exp::c2) * r + Exp::c3) * r + Exp::c4) * r + Exp::c5;
+  const float p = ((((Exp::c0 * r + Exp::c1) * r + Exp::c2) * r + Exp::c3) * r + Exp::c4) * r + Exp::c5;
   return (p * (r * r) + r) + 1.0f;
 }
 
@@ -143,10 +139,8 @@ SPIT_HD float asinh(float x) {
   const std::int32_t sign = bits_of(x) & static_cast<std::int32_t>(0x80000000u);
   const float size = from_bits(bits_of(x) & 0x7FFFFFFF);
   const float square = size * size;
-  const float p =
-      ((AsinhP::c0 * square + AsinhP::c1) * square + AsinhP::c2) * square + AsinhP::c3;
-  const float q =
-      ((AsinhQ::c0 * square + AsinhQ::c1) * square + AsinhQ::c2) * square + AsinhQ::c3;
+  const float p = ((AsinhP::c0 * square + AsinhP::c1) * square + AsinhP::c2) * square + AsinhP::c3;
+  const float q = ((AsinhQ::c0 * square + AsinhQ::c1) * square + AsinhQ::c2) * square + AsinhQ::c3;
   const float ratio = p / q;
   const float near = size - size * (square * ratio);
   const float far = log(size + sqrtf(square + 1.0f));

@@ -24,7 +24,7 @@ struct FeatureState {
   int pixels;
   int max_tokens;
   int bins;
-  int histograms;  // joint histograms of a region: of positions, and of gradients or not
+  int histograms;    // joint histograms of a region: of positions, and of gradients or not
   int token_halves;  // size of a token value in units of two bytes
   bool nearest;
   KernelWeights weights;
@@ -47,12 +47,14 @@ struct FeatureState {
   // Values is the type of the tokens in memory.
   template <class Values>
   SPIT_HD Values* row_of(int image, std::int64_t region) const {
-    return static_cast<Values*>(tokens) + (static_cast<std::int64_t>(image) * max_tokens + region) * cells() * channels();
+    return static_cast<Values*>(tokens) +
+           (static_cast<std::int64_t>(image) * max_tokens + region) * cells() * channels();
   }
   // The same row as units of two bytes, whatever its type.
   SPIT_HD std::int64_t row_halves() const { return static_cast<std::int64_t>(cells()) * channels() * token_halves; }
   SPIT_HD std::uint16_t* halves_of(int image, std::int64_t region) const {
-    return static_cast<std::uint16_t*>(tokens) + (static_cast<std::int64_t>(image) * max_tokens + region) * row_halves();
+    return static_cast<std::uint16_t*>(tokens) +
+           (static_cast<std::int64_t>(image) * max_tokens + region) * row_halves();
   }
   SPIT_HD float* contrast_of(int image, int channel) const {
     return contrast + (static_cast<std::int64_t>(image) * 3 + channel) * pixels;

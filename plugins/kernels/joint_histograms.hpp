@@ -89,8 +89,8 @@ struct SumHistograms {
     if (end == column + count) at[end] = at[end - 1];
   }
 
-  static SPIT_HD void gradient_row(const float* above, const float* here, const float* below, int count,
-                                   float* gy, float* gx) {
+  static SPIT_HD void gradient_row(const float* above, const float* here, const float* below, int count, float* gy,
+                                   float* gx) {
     SPIT_VECTORISE
     for (int i = 0; i < count; ++i) {
       gy[i] = gradient(below[i] - above[i], below[i + 1] - above[i + 1], below[i + 2] - above[i + 2]);

@@ -7,17 +7,17 @@
 SPIT_NAMESPACE_BEGIN
 
 constexpr int kMaxBins = 64;
-constexpr int kUsualWindow = 3;  // bins near a value, with 16 of them and the published bandwidth
-constexpr float kHistogramOne = 262144.0f;                    // 2^18, a weight of 1
-constexpr float kHistogramScale = 4.0f / 68719476736.0f;      // 4 / kHistogramOne^2
+constexpr int kUsualWindow = 3;             // bins near a value, with 16 of them and the published bandwidth
+constexpr float kHistogramOne = 262144.0f;  // 2^18, a weight of 1
+constexpr float kHistogramScale = 4.0f / 68719476736.0f;  // 4 / kHistogramOne^2
 
 struct KernelWeights {
   float centres[kMaxBins];
   float inverse;  // 1 / sigma
   int bins;
-  int window;       // bins that may have a weight
-  float per_unit;   // bins per unit of the value
-  float offset;     // where the window begins, for the value 0
+  int window;      // bins that may have a weight
+  float per_unit;  // bins per unit of the value
+  float offset;    // where the window begins, for the value 0
 
   static KernelWeights of(int bins, double sigma) {
     KernelWeights w{};

@@ -1,7 +1,6 @@
-#include "launch.hpp"
-
 #include "cuda_executor.cuh"
 #include "described_pixels.hpp"
+#include "launch.hpp"
 #include "region_features.hpp"
 #include "superpixel_merge.hpp"
 #include "voronoi.hpp"

@@ -112,14 +112,22 @@ Run run(const std::string& op, char** values) {
   const spit::Images images{nullptr, true, spit::PixelKind::kUint8, batch, height, width};
   Run r{};
   if (op == "merge") {
-    const spit::MergeArguments a{images,  whole(3), std::atof(values[4]), std::atof(values[5]),
-                                 nullptr, nullptr,  nullptr};
+    const spit::MergeArguments a{images,  whole(3), std::atof(values[4]), std::atof(values[5]), nullptr,
+                                 nullptr, nullptr};
     r.workspace = spit::cuda::superpixel_merge_workspace(a);
     r.status = spit::cuda::superpixel_merge(a, kStream, &r.launches);
   } else if (op == "features") {
-    const spit::FeatureArguments a{images, nullptr, nullptr, whole(3), whole(4), 0.025, whole(5) != 0,
-                                   spit::Interpolation::kBilinear, static_cast<spit::TokenType>(whole(6)),
-                                   nullptr, nullptr};
+    const spit::FeatureArguments a{images,
+                                   nullptr,
+                                   nullptr,
+                                   whole(3),
+                                   whole(4),
+                                   0.025,
+                                   whole(5) != 0,
+                                   spit::Interpolation::kBilinear,
+                                   static_cast<spit::TokenType>(whole(6)),
+                                   nullptr,
+                                   nullptr};
     r.workspace = spit::cuda::region_features_workspace(a);
     r.status = spit::cuda::region_features(a, kStream, &r.launches);
   } else {

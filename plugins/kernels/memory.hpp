@@ -12,15 +12,25 @@ struct Plain {
   static constexpr bool kAddsAreFree = true;
 
   template <class T>
-  static SPIT_HD T load(const T* at) { return *at; }
+  static SPIT_HD T load(const T* at) {
+    return *at;
+  }
   template <class T>
-  static SPIT_HD void store(T* at, T value) { *at = value; }
+  static SPIT_HD void store(T* at, T value) {
+    *at = value;
+  }
   template <class T>
-  static SPIT_HD void add(T* at, T value) { *at += value; }
+  static SPIT_HD void add(T* at, T value) {
+    *at += value;
+  }
   template <class T>
-  static SPIT_HD void max(T* at, T value) { *at = larger(*at, value); }
+  static SPIT_HD void max(T* at, T value) {
+    *at = larger(*at, value);
+  }
   template <class T>
-  static SPIT_HD void min(T* at, T value) { *at = smaller(*at, value); }
+  static SPIT_HD void min(T* at, T value) {
+    *at = smaller(*at, value);
+  }
   static SPIT_HD void set_bits(std::uint32_t* at, std::uint32_t value) { *at |= value; }
   // The value found; it was replaced if it was the expected one.
   static SPIT_HD std::int32_t compare_swap(std::int32_t* at, std::int32_t expected, std::int32_t desired) {
@@ -36,11 +46,17 @@ struct Atomic {
   static constexpr bool kAddsAreFree = false;
 
   template <class T>
-  static SPIT_HD T load(const T* at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
+  static SPIT_HD T load(const T* at) {
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+  }
   template <class T>
-  static SPIT_HD void store(T* at, T value) { __atomic_store_n(at, value, __ATOMIC_RELAXED); }
+  static SPIT_HD void store(T* at, T value) {
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+  }
   template <class T>
-  static SPIT_HD void add(T* at, T value) { __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
+  static SPIT_HD void add(T* at, T value) {
+    __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+  }
   template <class T>
   static SPIT_HD void max(T* at, T value) {
     T found = load(at);

@@ -23,17 +23,17 @@ struct MergeState {
   int words;         // per image, of the bit set below
   int chunks;        // per image, of kChunkWords words
 
-  float* features;         // [B, kFeaturePlanes, pixels]
-  std::int32_t* labels;    // [B, pixels] the result; vertex of every pixel in between
-  std::int32_t* parent;    // [B, pixels] next step towards the root
-  std::int32_t* first;     // [B, pixels] at a root: smallest vertex of its component
-  std::uint32_t* bits;     // [B, words] which vertices are the first of their component
-  std::int32_t* ranks;     // [B, words] how many of them come before a word
+  float* features;           // [B, kFeaturePlanes, pixels]
+  std::int32_t* labels;      // [B, pixels] the result; vertex of every pixel in between
+  std::int32_t* parent;      // [B, pixels] next step towards the root
+  std::int32_t* first;       // [B, pixels] at a root: smallest vertex of its component
+  std::uint32_t* bits;       // [B, words] which vertices are the first of their component
+  std::int32_t* ranks;       // [B, words] how many of them come before a word
   std::int32_t* chunk_sums;  // [B, chunks]
-  Vertex* vertices;        // [B, vertices_cap]
-  Box* boxes;              // [B, vertices_cap]
-  std::int32_t* number;    // [B, vertices_cap] a vertex's choice, then root, then number of its component
-  Sums* sums;              // [B, vertices_cap]
+  Vertex* vertices;          // [B, vertices_cap]
+  Box* boxes;                // [B, vertices_cap]
+  std::int32_t* number;      // [B, vertices_cap] a vertex's choice, then root, then number of its component
+  Sums* sums;                // [B, vertices_cap]
   std::int64_t* square_sum;  // [B] of the sizes
 
   template <class T>

@@ -39,7 +39,8 @@ struct SumPixelHistograms {
     const float up_left = total(image, up, left), up_right = total(image, up, right);
     const float down_left = total(image, down, left), down_right = total(image, down, right);
     const float gy = gradient(down_left - up_left, total(image, down, c) - total(image, up, c), down_right - up_right);
-    const float gx = gradient(up_right - up_left, total(image, r, right) - total(image, r, left), down_right - down_left);
+    const float gx =
+        gradient(up_right - up_left, total(image, r, right) - total(image, r, left), down_right - down_left);
     add<Memory>(sums, gy, gx);
   }
 

@@ -18,8 +18,8 @@ struct Box {
 };
 
 SPIT_HD Box joint(Box a, Box b) {
-  return {smaller(a.row_low, b.row_low), smaller(a.column_low, b.column_low),
-          larger(a.row_high, b.row_high), larger(a.column_high, b.column_high)};
+  return {smaller(a.row_low, b.row_low), smaller(a.column_low, b.column_low), larger(a.row_high, b.row_high),
+          larger(a.column_high, b.column_high)};
 }
 
 // A vertex made by a merge. It fills half a cache line: a score needs nothing else of it.
@@ -66,8 +66,7 @@ struct SizeStatistics {
       const std::int64_t whole = (pixels * pixels) / n;
       const std::int64_t rest = (pixels * pixels) % n;
       const float spread = static_cast<float>(square_sum - whole);
-      deviation = sqrtf((spread - static_cast<float>(rest) / static_cast<float>(n)) /
-                        static_cast<float>(n - 1));
+      deviation = sqrtf((spread - static_cast<float>(rest) / static_cast<float>(n)) / static_cast<float>(n - 1));
     }
     sigma = larger(deviation, kSmallestDeviation);
   }
@@ -80,8 +79,7 @@ struct SizeStatistics {
 };
 
 SPIT_HD std::uint64_t choice_key(std::int32_t score, std::int32_t vertex) {
-  return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(score)) << 32) |
-         static_cast<std::uint32_t>(vertex);
+  return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(score)) << 32) | static_cast<std::uint32_t>(vertex);
 }
 
 SPIT_NAMESPACE_END

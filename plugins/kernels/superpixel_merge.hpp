@@ -73,8 +73,8 @@ class Merge {
   void run(const Pixels& pixels) {
     const bool threshold = a_.final_threshold > 0.0;
     if (a_.levels == 0 && !threshold) return ranges(PixelsAsLabels{s_, a_.counts}, s_.pixels);
-    executor_.tiles(VertexFeatures<Pixels>{pixels, s_.height, s_.width, s_.features}, a_.images.batch,
-                    s_.height, s_.width);
+    executor_.tiles(VertexFeatures<Pixels>{pixels, s_.height, s_.width, s_.features}, a_.images.batch, s_.height,
+                    s_.width);
     for (int level = 0; level < a_.levels; ++level) {
       choose();
       contract(level + 1 == a_.levels && !threshold);

@@ -19,19 +19,29 @@
 #ifndef SPIT_VARIANT
 #define SPIT_VARIANT portable
 #endif
-#define SPIT_NAMESPACE_BEGIN namespace spit { inline namespace SPIT_VARIANT {
-#define SPIT_NAMESPACE_END } }
+#define SPIT_NAMESPACE_BEGIN \
+  namespace spit {           \
+  inline namespace SPIT_VARIANT {
+#define SPIT_NAMESPACE_END \
+  }                        \
+  }
 
 SPIT_NAMESPACE_BEGIN
 
 template <class T>
-SPIT_HD T smaller(T a, T b) { return b < a ? b : a; }
+SPIT_HD T smaller(T a, T b) {
+  return b < a ? b : a;
+}
 
 template <class T>
-SPIT_HD T larger(T a, T b) { return a < b ? b : a; }
+SPIT_HD T larger(T a, T b) {
+  return a < b ? b : a;
+}
 
 template <class T>
-SPIT_HD T clip(T x, T low, T high) { return smaller(larger(x, low), high); }
+SPIT_HD T clip(T x, T low, T high) {
+  return smaller(larger(x, low), high);
+}
 
 SPIT_HD int population(std::uint32_t bits) {
 #if defined(__CUDA_ARCH__)

@@ -59,7 +59,8 @@ struct WriteTokens {
     const float size = static_cast<float>(region.size);
     for (int h = 0; h < state.histograms; ++h) {
       for (int b = begin; b < end; ++b) {
-        const float scaled = static_cast<float>(static_cast<std::int64_t>(sums[h * state.cells() + b])) * kHistogramScale;
+        const float scaled =
+            static_cast<float>(static_cast<std::int64_t>(sums[h * state.cells() + b])) * kHistogramScale;
         out[b * channels + 3 + h] = Value::rounded(scaled / size);
       }
     }

@@ -8,7 +8,7 @@
 
 namespace spit {
 
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;       // of an image: sums are that wide
+constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;  // of an image: sums are that wide
 constexpr std::int64_t kMostBatchPixels = (std::int64_t{1} << 31) - 1;
 constexpr int kMostBins = 64;
 

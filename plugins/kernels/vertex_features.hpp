@@ -58,7 +58,8 @@ struct VertexFeatures {
   static constexpr int kTotal = 3;
 
   SPIT_HD float* plane(int image, int index) const {
-    return features + (static_cast<std::int64_t>(image) * kFeaturePlanes + index) * (height * static_cast<std::int64_t>(width));
+    return features +
+           (static_cast<std::int64_t>(image) * kFeaturePlanes + index) * (height * static_cast<std::int64_t>(width));
   }
 
   template <class Team>
@@ -93,8 +94,8 @@ struct VertexFeatures {
     });
   }
 
-  static SPIT_HD float length_at(const float* above, const float* here, const float* below, int left,
-                                 int c, int right) {
+  static SPIT_HD float length_at(const float* above, const float* here, const float* below, int left, int c,
+                                 int right) {
     const float gy = gradient(below[left] - above[left], below[c] - above[c], below[right] - above[right]);
     const float gx = gradient(above[right] - above[left], here[right] - here[left], below[right] - below[left]);
     return gradient_length(gy, gx);
@@ -161,8 +162,7 @@ struct VertexFeatures {
   template <class Team>
   SPIT_HD void write_colours(Team& team, int image, Block tile, TileScratch scratch) const {
     const int columns = width;
-    float* out[kFeaturePlanes] = {plane(image, 0), plane(image, 1), plane(image, 2), plane(image, 3),
-                                  plane(image, 4)};
+    float* out[kFeaturePlanes] = {plane(image, 0), plane(image, 1), plane(image, 2), plane(image, 3), plane(image, 4)};
     team.rows(tile, [=](int r, int begin, int end) {
       const std::int64_t row = static_cast<std::int64_t>(r) * columns;
       const float* in0 = scratch.row(0, r);

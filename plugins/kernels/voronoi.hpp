@@ -46,7 +46,8 @@ struct DrawSites {
   }
 
   static SPIT_HD std::int32_t scaled(std::uint32_t word, int size) {
-    return static_cast<std::int32_t>((static_cast<std::uint64_t>(word) * (kSubpixel * static_cast<std::uint64_t>(size))) >> 32);
+    return static_cast<std::int32_t>(
+        (static_cast<std::uint64_t>(word) * (kSubpixel * static_cast<std::uint64_t>(size))) >> 32);
   }
 };
 

@@ -32,8 +32,7 @@ nb::dict exact_constants() {
   d["SMALLEST_NORMAL"] = kSmallestNormal;
   d["ASINH_LIMIT"] = kAsinhLimit;
   d["EXP_COEFFICIENTS"] = floats(Exp::c0, Exp::c1, Exp::c2, Exp::c3, Exp::c4, Exp::c5);
-  d["LOG_COEFFICIENTS"] =
-      floats(Log::c0, Log::c1, Log::c2, Log::c3, Log::c4, Log::c5, Log::c6, Log::c7, Log::c8);
+  d["LOG_COEFFICIENTS"] = floats(Log::c0, Log::c1, Log::c2, Log::c3, Log::c4, Log::c5, Log::c6, Log::c7, Log::c8);
   d["ASINH_P"] = floats(AsinhP::c0, AsinhP::c1, AsinhP::c2, AsinhP::c3);
   d["ASINH_Q"] = floats(AsinhQ::c0, AsinhQ::c1, AsinhQ::c2, AsinhQ::c3);
   return d;
@@ -43,8 +42,10 @@ nb::dict pixel_constants() {
   nb::dict d;
   d["IMAGENET_MEAN"] = floats(kImagenetMean[0], kImagenetMean[1], kImagenetMean[2]);
   d["IMAGENET_STD"] = floats(kImagenetStd[0], kImagenetStd[1], kImagenetStd[2]);
-  d["CONTRAST_LAMBDA"] = nb::make_tuple(exponent(kContrastLambda[0]), exponent(kContrastLambda[1]), exponent(kContrastLambda[2]));
-  d["CONTRAST_BETA"] = nb::make_tuple(exponent(kContrastBeta[0]), exponent(kContrastBeta[1]), exponent(kContrastBeta[2]));
+  d["CONTRAST_LAMBDA"] =
+      nb::make_tuple(exponent(kContrastLambda[0]), exponent(kContrastLambda[1]), exponent(kContrastLambda[2]));
+  d["CONTRAST_BETA"] =
+      nb::make_tuple(exponent(kContrastBeta[0]), exponent(kContrastBeta[1]), exponent(kContrastBeta[2]));
   d["GREY"] = floats(kGreyRed, kGreyGreen, kGreyBlue);
   d["SATURATION"] = kSaturation;
   d["TWICE_CHROMA_BLUE"] = kTwiceChromaBlue;

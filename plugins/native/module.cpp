@@ -143,21 +143,23 @@ void check_labels(const std::int32_t* labels, const std::int32_t* counts, int ba
     const std::int32_t count = counts[image];
     const std::string where = " of image " + std::to_string(image);
     if (count < 1 || count > pixels) {
-      Argument{op, "counts"}.bad_value(where + " must be in 1..." + std::to_string(pixels) + ", not " + std::to_string(count));
+      Argument{op, "counts"}.bad_value(where + " must be in 1..." + std::to_string(pixels) + ", not " +
+                                       std::to_string(count));
     }
     present.assign(static_cast<std::size_t>(count), 0);
     std::int32_t found = 0;
     for (std::int64_t p = 0; p < pixels; ++p) {
       const std::int32_t label = labels[p];
       if (label < 0 || label >= count) {
-        Argument{op, "labels"}.bad_value(where + " must be in 0..." + std::to_string(count - 1) + ", not " + std::to_string(label));
+        Argument{op, "labels"}.bad_value(where + " must be in 0..." + std::to_string(count - 1) + ", not " +
+                                         std::to_string(label));
       }
       found += !present[static_cast<std::size_t>(label)];
       present[static_cast<std::size_t>(label)] = 1;
     }
     if (found != count) {
-      Argument{op, "labels"}.bad_value(where + " must be 0..." + std::to_string(count - 1) + " without gaps, but only " +
-                                       std::to_string(found) + " of them occur");
+      Argument{op, "labels"}.bad_value(where + " must be 0..." + std::to_string(count - 1) +
+                                       " without gaps, but only " + std::to_string(found) + " of them occur");
     }
   }
 }
@@ -177,9 +179,17 @@ Output<float> py_region_features(const Array& images, const Array& labels, const
     Argument{op, "interpolation"}.bad_value("must be bilinear or nearest, not '" + interpolation + "'");
   }
   check_labels(label_data, count_data, in.batch, static_cast<std::int64_t>(in.height) * in.width, op);
-  FeatureArguments arguments{in, label_data, count_data, max_tokens, bins, sigma, gradient,
+  FeatureArguments arguments{in,
+                             label_data,
+                             count_data,
+                             max_tokens,
+                             bins,
+                             sigma,
+                             gradient,
                              interpolation == "nearest" ? Interpolation::kNearest : Interpolation::kBilinear,
-                             TokenType::kFloat32, nullptr, nullptr};
+                             TokenType::kFloat32,
+                             nullptr,
+                             nullptr};
   float none = 0.0f;
   arguments.tokens = &none;
   raise_fault(check(arguments), op);  // before the output is as large as they say
@@ -200,8 +210,13 @@ LabelsAndCounts py_voronoi_tessellation(const Array& seeds, std::int64_t height,
   raise_fault(check_extent(static_cast<std::int64_t>(batch), height, width), op);
   auto labels = allocate<std::int32_t>({batch, static_cast<std::size_t>(height), static_cast<std::size_t>(width)});
   auto counts = allocate<std::int32_t>({batch});
-  const VoronoiArguments arguments{seed_data, static_cast<int>(batch), static_cast<int>(height),
-                                   static_cast<int>(width), labels.data(), counts.data(), nullptr};
+  const VoronoiArguments arguments{seed_data,
+                                   static_cast<int>(batch),
+                                   static_cast<int>(height),
+                                   static_cast<int>(width),
+                                   labels.data(),
+                                   counts.data(),
+                                   nullptr};
   const nb::gil_scoped_release release;
   voronoi_tessellation(arguments, execution);
   return {labels, counts};

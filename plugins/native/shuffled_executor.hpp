@@ -125,8 +125,9 @@ class ShuffledExecutor {
 
   template <class Body>
   void each(int count, const Body& body) {
-    native::run_fibres(random_, count, [](void* context, int i) { (*static_cast<const Body*>(context))(i); },
-                       const_cast<Body*>(&body));
+    native::run_fibres(
+        random_, count, [](void* context, int i) { (*static_cast<const Body*>(context))(i); },
+        const_cast<Body*>(&body));
   }
 
   native::SplitMix random_;

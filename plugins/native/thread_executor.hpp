@@ -97,15 +97,16 @@ class ThreadExecutor {
     SerialTeam team;
     const int stride = block.column_end - block.column_begin + 2 * TileScratch::kHalo;
     const int rows = block.row_end - block.row_begin + 2 * TileScratch::kHalo;
-    phase.run(team, image, block, TileScratch{scratch, stride, stride * rows,
-                                              block.row_begin - TileScratch::kHalo,
-                                              block.column_begin - TileScratch::kHalo});
+    phase.run(team, image, block,
+              TileScratch{scratch, stride, stride * rows, block.row_begin - TileScratch::kHalo,
+                          block.column_begin - TileScratch::kHalo});
   }
 
   template <class Body>
   void share(int parts, const Body& body) {
-    native::run_tasks(threads_, parts, [](void* context, int part) { (*static_cast<const Body*>(context))(part); },
-                      const_cast<Body*>(&body));
+    native::run_tasks(
+        threads_, parts, [](void* context, int part) { (*static_cast<const Body*>(context))(part); },
+        const_cast<Body*>(&body));
   }
 
   int threads_;

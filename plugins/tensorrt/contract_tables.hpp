@@ -1,5 +1,6 @@
 // The fields of the plugins. Written by `python -m plugins contracts --cpp` from
 // contracts.py, to which a test holds it.
+// clang-format off
 #pragma once
 
 #include "contract.hpp"

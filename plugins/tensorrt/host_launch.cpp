@@ -25,7 +25,9 @@ const char* status_text(cudaError_t status) {
   return status == cudaErrorInvalidValue ? "invalid argument" : "unknown error";
 }
 
-std::size_t superpixel_merge_workspace(const MergeArguments& a) { return native::kPortableOps.merge.bytes(a, kOneThread); }
+std::size_t superpixel_merge_workspace(const MergeArguments& a) {
+  return native::kPortableOps.merge.bytes(a, kOneThread);
+}
 std::size_t region_features_workspace(const FeatureArguments& a) {
   return native::kPortableOps.features.bytes(a, kOneThread);
 }

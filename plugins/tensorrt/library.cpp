@@ -45,7 +45,8 @@ nvinfer1::ILogger* current_logger() noexcept {
   if (!finder) return nullptr;
   const Maker maker(finder);
   constexpr std::int32_t per_major = 10000;
-  if (maker.call("getInferLibVersion", std::int32_t{NV_TENSORRT_VERSION}) / per_major != NV_TENSORRT_MAJOR) return nullptr;
+  if (maker.call("getInferLibVersion", std::int32_t{NV_TENSORRT_VERSION}) / per_major != NV_TENSORRT_MAJOR)
+    return nullptr;
   nvinfer1::ILogger* logger = finder->findLogger();
   return logger ? logger : maker.call<nvinfer1::ILogger*>("getLogger", nullptr);
 }

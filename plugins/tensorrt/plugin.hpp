@@ -119,7 +119,10 @@ class Plugin final : public nvinfer1::IPluginV3,
     return fit;
   }
   static std::int32_t failed(const char* input, int rank, int expected) {
-    log_fault(name(), {input, static_cast<double>(rank), expected == 1 ? "of rank 1" : expected == 3 ? "of rank 3" : "of rank 4"});
+    log_fault(name(), {input, static_cast<double>(rank),
+                       expected == 1   ? "of rank 1"
+                       : expected == 3 ? "of rank 3"
+                                       : "of rank 4"});
     return kFailed;
   }
   static Shapes shapes(const nvinfer1::PluginTensorDesc* tensors) {

@@ -2,8 +2,8 @@
  *
  * Pointers are device pointers, arrays are contiguous. Workspace is aligned to 256 bytes and as large
  * as the op's *_workspace function says for the same arguments, whose pointers may be null there (0: they
- * are not valid). Nothing allocates, synchronises or throws; calls may be captured in a CUDA graph. Functions return 0, or the
- * cudaError_t of what failed; 1, cudaErrorInvalidValue, also stands for arguments out of range. */
+ * are not valid). Nothing allocates, synchronises or throws; calls may be captured in a CUDA graph. Functions return 0,
+ * or the cudaError_t of what failed; 1, cudaErrorInvalidValue, also stands for arguments out of range. */
 #ifndef SPIT_TOKENIZER_API_H
 #define SPIT_TOKENIZER_API_H
 

@@ -86,7 +86,8 @@ std::string read_number(const FieldContract& contract, const PluginField& field,
 
 std::string read_field(const FieldContract& contract, const PluginField& field, double& value) {
   if (!field.data || field.length < 0) return std::string(contract.name) + " has no value";
-  return contract.kind == FieldKind::kChoice ? read_choice(contract, field, value) : read_number(contract, field, value);
+  return contract.kind == FieldKind::kChoice ? read_choice(contract, field, value)
+                                             : read_number(contract, field, value);
 }
 
 int index_of(const OpContract& contract, const char* name) {

@@ -1,10 +1,11 @@
 // The reader of the CUDA kernels and those of the CPU give the same bits for every type and kind of pixels.
 #include "../../plugins/kernels/described_pixels.hpp"
-#include "../../plugins/kernels/pixel_dispatch.hpp"
 
 #include <cstdio>
 #include <limits>
 #include <vector>
+
+#include "../../plugins/kernels/pixel_dispatch.hpp"
 
 namespace {
 

@@ -20,8 +20,7 @@ struct Result {
 
   bool operator==(const Result& other) const {
     return labels == other.labels && counts == other.counts && cells == other.cells &&
-           cell_counts == other.cell_counts && same(tokens, other.tokens) &&
-           same(strange_tokens, other.strange_tokens);
+           cell_counts == other.cell_counts && same(tokens, other.tokens) && same(strange_tokens, other.strange_tokens);
   }
 
  private:
@@ -73,7 +72,7 @@ Result run(const Images& images, const Options& o, const Execution& execution) {
   r.strange_tokens.resize(r.tokens.size());
   superpixel_merge({images, o.levels, o.compactness, o.threshold, r.labels.data(), r.counts.data(), nullptr},
                    execution);
-  FeatureArguments features{images,     r.labels.data(), r.counts.data(), o.max_tokens,        o.bins,          o.sigma,
+  FeatureArguments features{images,     r.labels.data(), r.counts.data(),     o.max_tokens,    o.bins, o.sigma,
                             o.gradient, o.interpolation, TokenType::kFloat32, r.tokens.data(), nullptr};
   region_features(features, execution);
   std::vector<std::int32_t> labels(batch * pixels), counts(batch);
@@ -83,9 +82,9 @@ Result run(const Images& images, const Options& o, const Execution& execution) {
   features.tokens = r.strange_tokens.data();
   region_features(features, execution);
   std::vector<std::int64_t> seeds(batch, -3);
-  voronoi_tessellation({seeds.data(), images.batch, images.height, images.width, r.cells.data(),
-                        r.cell_counts.data(), nullptr},
-                       execution);
+  voronoi_tessellation(
+      {seeds.data(), images.batch, images.height, images.width, r.cells.data(), r.cell_counts.data(), nullptr},
+      execution);
   return r;
 }
 

@@ -50,13 +50,14 @@ bool run(const Case& c, const void* pixels, const Execution& execution) {
   const bool good =
       fine(superpixel_merge({images, c.levels, c.compactness, c.threshold, labels.data(), counts.data(), nullptr},
                             execution)) &&
-      fine(region_features({images, labels.data(), counts.data(), c.max_tokens, c.bins, c.sigma, c.gradient != 0,
-                            c.nearest ? Interpolation::kNearest : Interpolation::kBilinear, TokenType::kFloat32,
-                            tokens.data(), nullptr},
-                           execution)) &&
+      fine(region_features(
+          {images, labels.data(), counts.data(), c.max_tokens, c.bins, c.sigma, c.gradient != 0,
+           c.nearest ? Interpolation::kNearest : Interpolation::kBilinear, TokenType::kFloat32, tokens.data(), nullptr},
+          execution)) &&
       fine(voronoi_tessellation({seeds.data(), c.batch, c.height, c.width, cells.data(), cell_counts.data(), nullptr},
                                 execution));
-  for (const std::uint64_t hash : {word_hash(labels), word_hash(counts), word_hash(tokens), word_hash(cells), word_hash(cell_counts)}) {
+  for (const std::uint64_t hash :
+       {word_hash(labels), word_hash(counts), word_hash(tokens), word_hash(cells), word_hash(cell_counts)}) {
     std::printf("%016llx ", static_cast<unsigned long long>(hash));
   }
   std::puts("");

@@ -19,8 +19,17 @@ float tokens[16];
 const std::int64_t kSeeds[1] = {1};
 
 const MergeArguments kMerge{{kImage, true, PixelKind::kUint8, 1, 4, 5}, 4, 0.0, 0.0, labels, counts, nullptr};
-const FeatureArguments kFeatures{{kImage, true, PixelKind::kUint8, 1, 4, 5}, labels, counts, 1, 2, 0.1, false,
-                                 Interpolation::kBilinear, TokenType::kFloat32, tokens, nullptr};
+const FeatureArguments kFeatures{{kImage, true, PixelKind::kUint8, 1, 4, 5},
+                                 labels,
+                                 counts,
+                                 1,
+                                 2,
+                                 0.1,
+                                 false,
+                                 Interpolation::kBilinear,
+                                 TokenType::kFloat32,
+                                 tokens,
+                                 nullptr};
 const VoronoiArguments kVoronoi{kSeeds, 1, 4, 5, labels, counts, nullptr};
 
 bool good = true;
@@ -28,7 +37,8 @@ bool good = true;
 void expect(const Fault& fault, const char* argument, const char* change) {
   const bool right = argument ? fault && std::strcmp(fault.argument, argument) == 0 : !fault;
   if (right) return;
-  std::printf("%s: refused %s, expected %s\n", change, fault ? fault.argument : "nothing", argument ? argument : "nothing");
+  std::printf("%s: refused %s, expected %s\n", change, fault ? fault.argument : "nothing",
+              argument ? argument : "nothing");
   good = false;
 }
 

@@ -31,7 +31,8 @@ class Recorder final : public nvinfer1::IPluginCreatorV3One {
 
   nvinfer1::IPluginV3* createPlugin(const char* name, const nvinfer1::PluginFieldCollection* fields,
                                     nvinfer1::TensorRTPhase phase) noexcept override {
-    std::printf("CREATE %s %s\n", real_.getPluginName(), phase == nvinfer1::TensorRTPhase::kBUILD ? "build" : "runtime");
+    std::printf("CREATE %s %s\n", real_.getPluginName(),
+                phase == nvinfer1::TensorRTPhase::kBUILD ? "build" : "runtime");
     for (int i = 0; i < fields->nbFields; ++i) print(fields->fields[i]);
     nvinfer1::IPluginV3* made = real_.createPlugin(name, fields, phase);
     std::printf("%s\n", made ? "MADE" : "REFUSED");

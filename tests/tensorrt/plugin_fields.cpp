@@ -41,10 +41,12 @@ TEST(Fields, OfWrongTypesAreRefused) {
   const float real = 4.0f;
   const std::int32_t whole = 1;
   FieldList levels, compactness, pixels, half;
-  expect_refused("SuperpixelMerge", levels.raw("levels", &real, PluginFieldType::kFLOAT32, 1), "levels must be an integer");
+  expect_refused("SuperpixelMerge", levels.raw("levels", &real, PluginFieldType::kFLOAT32, 1),
+                 "levels must be an integer");
   expect_refused("SuperpixelMerge", compactness.raw("compactness", &whole, PluginFieldType::kINT32, 1),
                  "compactness must be a number");
-  expect_refused("SuperpixelMerge", pixels.raw("pixels", &whole, PluginFieldType::kINT32, 1), "pixels must be a string");
+  expect_refused("SuperpixelMerge", pixels.raw("pixels", &whole, PluginFieldType::kINT32, 1),
+                 "pixels must be a string");
   expect_refused("SuperpixelMerge", half.raw("compactness", &whole, PluginFieldType::kFLOAT16, 1),
                  "compactness must be a number");
 }
@@ -53,7 +55,8 @@ TEST(Fields, WithoutOneValueAreRefused) {
   const std::int32_t two[] = {1, 2};
   FieldList null, several, none, negative;
   expect_refused("SuperpixelMerge", null.raw("levels", nullptr, PluginFieldType::kINT32, 1), "levels has no value");
-  expect_refused("SuperpixelMerge", several.raw("levels", two, PluginFieldType::kINT32, 2), "levels must be one number");
+  expect_refused("SuperpixelMerge", several.raw("levels", two, PluginFieldType::kINT32, 2),
+                 "levels must be one number");
   expect_refused("SuperpixelMerge", none.raw("levels", two, PluginFieldType::kINT32, 0), "levels must be one number");
   expect_refused("SuperpixelMerge", negative.raw("pixels", "unit", PluginFieldType::kCHAR, -1), "pixels has no value");
 }
@@ -62,8 +65,14 @@ TEST(Fields, OutOfRangeAreRefused) {
   struct {
     const char* name;
     std::int32_t value;
-  } wholes[] = {{"max_tokens", 0},      {"max_tokens", -1}, {"max_tokens", (1 << 20) + 1}, {"bins", 1}, {"bins", 65},
-                {"gradient", 2},        {"gradient", -1},   {"max_tokens", std::numeric_limits<std::int32_t>::max()},
+  } wholes[] = {{"max_tokens", 0},
+                {"max_tokens", -1},
+                {"max_tokens", (1 << 20) + 1},
+                {"bins", 1},
+                {"bins", 65},
+                {"gradient", 2},
+                {"gradient", -1},
+                {"max_tokens", std::numeric_limits<std::int32_t>::max()},
                 {"bins", std::numeric_limits<std::int32_t>::min()}};
   for (const auto& [name, value] : wholes) {
     FieldList fields;
@@ -74,20 +83,24 @@ TEST(Fields, OutOfRangeAreRefused) {
     expect_refused("SuperpixelMerge", fields.real("compactness", value), "compactness must lie in [0, 1], not ");
   }
   FieldList nan, zero;
-  expect_refused("SuperpixelMerge", nan.real("compactness", std::numeric_limits<float>::quiet_NaN()), "compactness must be a number");
+  expect_refused("SuperpixelMerge", nan.real("compactness", std::numeric_limits<float>::quiet_NaN()),
+                 "compactness must be a number");
   expect_refused("RegionFeatures", feature_fields(zero).real("sigma", 0.0f), "sigma must lie in [0.001, 10], not 0");
   const std::int64_t huge = std::int64_t{1} << 40;
   FieldList wide;
-  expect_refused("SuperpixelMerge", wide.raw("levels", &huge, PluginFieldType::kINT64, 1), "levels must lie in [0, 16]");
+  expect_refused("SuperpixelMerge", wide.raw("levels", &huge, PluginFieldType::kINT64, 1),
+                 "levels must lie in [0, 16]");
 }
 
 TEST(Fields, ThatAreNoChoiceAreRefused) {
   for (const char* text : {"", "UINT8", "uint", "uint88", "normalised"}) {
     FieldList fields;
-    expect_refused("SuperpixelMerge", fields.text("pixels", text), "pixels must be one of uint8, unit, imagenet, not '");
+    expect_refused("SuperpixelMerge", fields.text("pixels", text),
+                   "pixels must be one of uint8, unit, imagenet, not '");
   }
   FieldList type;
-  expect_refused("RegionFeatures", feature_fields(type).text("token_type", "int8"), "token_type must be one of float32");
+  expect_refused("RegionFeatures", feature_fields(type).text("token_type", "int8"),
+                 "token_type must be one of float32");
 }
 
 TEST(Fields, MayBeWiderAndEndWithAZero) {

@@ -35,8 +35,10 @@ class Log final : public nvinfer1::ILogger, public nvinfer1::ILoggerFinder {
 Log the_log;
 
 DataType type_named(const std::string& name) {
-  static const std::map<std::string, DataType> types{{"float32", DataType::kFLOAT},  {"float16", DataType::kHALF},
-                                                     {"bfloat16", DataType::kBF16},  {"int32", DataType::kINT32},
+  static const std::map<std::string, DataType> types{{"float32", DataType::kFLOAT},
+                                                     {"float16", DataType::kHALF},
+                                                     {"bfloat16", DataType::kBF16},
+                                                     {"int32", DataType::kINT32},
                                                      {"int64", DataType::kINT64}};
   return types.at(name);
 }
@@ -121,11 +123,11 @@ PluginPointer create(const std::string& op, FieldList& fields, nvinfer1::TensorR
 }
 
 PluginPointer reborn(nvinfer1::IPluginV3& plugin) {
-  const std::string op = static_cast<nvinfer1::IPluginV3OneCore*>(
-                             plugin.getCapabilityInterface(nvinfer1::PluginCapabilityType::kCORE))
-                             ->getPluginName();
-  return PluginPointer(creator(op).createPlugin("node", runtime_of(plugin).getFieldsToSerialize(),
-                                                nvinfer1::TensorRTPhase::kRUNTIME));
+  const std::string op =
+      static_cast<nvinfer1::IPluginV3OneCore*>(plugin.getCapabilityInterface(nvinfer1::PluginCapabilityType::kCORE))
+          ->getPluginName();
+  return PluginPointer(
+      creator(op).createPlugin("node", runtime_of(plugin).getFieldsToSerialize(), nvinfer1::TensorRTPhase::kRUNTIME));
 }
 
 nvinfer1::IPluginV3OneBuild& build_of(nvinfer1::IPluginV3& plugin) {

@@ -29,10 +29,10 @@ constexpr unsigned char kPoison = 0xA5;
 // Poisoned memory of an exact size, with more poison around it.
 class Guarded {
  public:
-  explicit Guarded(std::size_t bytes)
-      : bytes_(bytes), block_(bytes + 3 * kGuard, static_cast<char>(kPoison)) {
+  explicit Guarded(std::size_t bytes) : bytes_(bytes), block_(bytes + 3 * kGuard, static_cast<char>(kPoison)) {
     auto address = reinterpret_cast<std::uintptr_t>(block_.data()) + kGuard;
-    begin_ = block_.data() + ((address + kGuard - 1) / kGuard * kGuard - reinterpret_cast<std::uintptr_t>(block_.data()));
+    begin_ =
+        block_.data() + ((address + kGuard - 1) / kGuard * kGuard - reinterpret_cast<std::uintptr_t>(block_.data()));
   }
   char* data() { return begin_; }
   bool intact() const {
@@ -145,7 +145,8 @@ TEST(Results, AreMadeWithoutAllocating) {
     Guarded workspace(p.workspace);
     auto& plugin = runtime_of(*life.attached);
     const long before = allocations;
-    const auto status = plugin.enqueue(p.in.data(), p.out.data(), p.inputs.data(), outputs.data(), workspace.data(), nullptr);
+    const auto status =
+        plugin.enqueue(p.in.data(), p.out.data(), p.inputs.data(), outputs.data(), workspace.data(), nullptr);
     EXPECT_EQ(allocations, before) << c->name;
     EXPECT_EQ(status, 0);
   }

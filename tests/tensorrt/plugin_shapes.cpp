@@ -153,8 +153,9 @@ TEST(Types, OfOutputsFollowTheFields) {
   }
 }
 
-const std::vector<DataType> kTypes{DataType::kFLOAT, DataType::kHALF, DataType::kINT8,  DataType::kINT32, DataType::kBOOL,
-                                   DataType::kUINT8, DataType::kFP8,  DataType::kBF16,  DataType::kINT64, DataType::kINT4};
+const std::vector<DataType> kTypes{DataType::kFLOAT, DataType::kHALF,  DataType::kINT8, DataType::kINT32,
+                                   DataType::kBOOL,  DataType::kUINT8, DataType::kFP8,  DataType::kBF16,
+                                   DataType::kINT64, DataType::kINT4};
 const std::vector<TensorFormat> kFormats{TensorFormat::kLINEAR, TensorFormat::kCHW2,  TensorFormat::kHWC8,
                                          TensorFormat::kCHW4,   TensorFormat::kCHW16, TensorFormat::kCHW32,
                                          TensorFormat::kHWC,    TensorFormat::kHWC16};
@@ -244,8 +245,10 @@ TEST(Shapes, ThatDoNotBelongTogetherAreRefused) {
   expect_shape_refused(dims({0, 3, 30, 50}), labels, counts, "batch must be at least 1, not 0");
   expect_shape_refused(dims({2, 3, huge, huge}), labels, counts, "height must be in 1...2^26");
   expect_shape_refused(dims({huge, 3, 30, 50}), labels, counts, "batch * height * width must be below 2^31");
-  expect_shape_refused(images, dims({2, 50, 30}), counts, "labels must be of the batch, height and width of the images");
-  expect_shape_refused(images, dims({1, 30, 50}), counts, "labels must be of the batch, height and width of the images");
+  expect_shape_refused(images, dims({2, 50, 30}), counts,
+                       "labels must be of the batch, height and width of the images");
+  expect_shape_refused(images, dims({1, 30, 50}), counts,
+                       "labels must be of the batch, height and width of the images");
   expect_shape_refused(images, labels, dims({3}), "counts must be one per image, not 3");
 }
 
