@@ -6,11 +6,11 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
-.PHONY: demo test test-models test-slow sanitize fuzz test-arm64 lint clean
+.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 lint clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	test -x $(PY) || $(PYTHON) -m venv $(if $(wildcard /etc/nv_tegra_release),--system-site-packages) $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
@@ -27,6 +27,11 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# What needs a GPU; TensorRT comes with JetPack, elsewhere from PyPI. Skips nothing for want of one.
+test-gpu: $(VENV)/installed
+	$(PY) -c "import tensorrt" 2>/dev/null || $(PY) -m pip install --quiet 'tensorrt>=10.0'
+	SPIT_GPU=required $(PY) -m pytest -rA -m gpu tests/gpu
 
 # Every model, with and without gradient features, at a square and another size: up to half an hour.
 test-models: $(VENV)/installed

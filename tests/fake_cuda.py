@@ -193,6 +193,10 @@ class FakeCuda:
     def cudaSetDevice(self, index: int) -> tuple[Status]:
         return (Status.cudaSuccess if index == 0 else Status.cudaErrorInvalidDevice,)
 
+    def cudaMemGetInfo(self) -> tuple[Status, int, int]:
+        used = sum(len(block.memory) for block in self.blocks.values() if block.kind == "device")
+        return Status.cudaSuccess, (1 << 40) - used, 1 << 40
+
     def cudaMalloc(self, size: int) -> tuple[Status, int | None]:
         return self._allocate("cudaMalloc", "device", size)
 

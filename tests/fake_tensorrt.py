@@ -278,8 +278,8 @@ def _places(a: Any) -> tuple[dict[str, Place], dict[str, Place]]:
             "labels": labels,
             "counts": counts,
         }
-    assert images.type == 0 and images.pixels == 0
-    pixels = {"images": (images.data, (size[0], 3, *size[1:]), np.dtype(np.uint8))}
+    dtype = np.dtype((np.uint8, np.float32)[images.type])
+    pixels = {"images": (images.data, (size[0], 3, *size[1:]), dtype)}
     if isinstance(a, SpitMerge):
         return pixels, {"labels": labels, "counts": counts}
     assert a.token_type == 0
@@ -295,6 +295,7 @@ def _merge(a: SpitMerge, given: Arrays) -> Arrays:
         levels=a.levels,
         compactness=a.compactness,
         final_threshold=a.final_threshold,
+        pixels=("uint8", "unit", "imagenet")[a.images.pixels],
         threads=1,
     )
     return {"labels": labels, "counts": counts}

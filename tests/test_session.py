@@ -195,7 +195,7 @@ def test_closed_session(make_bundle, images) -> None:
 
 
 def test_unknown_backend_lists_the_known(make_bundle) -> None:
-    with pytest.raises(BackendUnavailable, match="onnxruntime, torch"):
+    with pytest.raises(BackendUnavailable, match=r"auto, onnxruntime, .*torch"):
         Session.open(make_bundle().path, "tensorflow")
 
 
@@ -253,3 +253,55 @@ def test_a_failing_op_is_what_the_error_tells_of(bundle, images, monkeypatch) ->
         pytest.raises(MemoryError, match="no room for the merge"),
     ):
         opened.run(images)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_submitted_batches_come_in_order(bundle, images, backend) -> None:
+    given = [images[[index % 3]] for index in range(6)]
+    with Session.open(bundle.path, backend) as opened:
+        wanted = [bits(opened.run(batch, tokens=True)) for batch in given]
+        reused = np.empty_like(given[0])
+        tickets = []
+        for batch in given:
+            reused[:] = batch
+            tickets.append(opened.submit(reused, tokens=True))
+    # Closing finished them.
+    assert [bits(ticket.result()) for ticket in tickets] == wanted
+    assert bits(tickets[0].result()) == wanted[0]
+    with pytest.raises(BackendUnavailable, match="closed"):
+        opened.submit(images)
+
+
+def test_two_batches_are_in_flight(bundle, images, session) -> None:
+    free, started = threading.Semaphore(0), []
+
+    class Slow:
+        def run(self, images, *, seeds=None, tokens=False):
+            started.append(len(images))
+            free.acquire()
+            return session._executor.run(images, seeds=seeds, tokens=tokens)
+
+        def close(self) -> None:
+            pass
+
+    opened = Session(Bundle.open(bundle.path), "slow", Slow())
+    tickets = [opened.submit(images[:n]) for n in (1, 2)]
+    third = threading.Thread(target=lambda: tickets.append(opened.submit(images)))
+    third.start()
+    third.join(0.2)
+    assert third.is_alive() and started == [1]
+    free.release(3)
+    third.join()
+    opened.close()
+    assert [len(ticket.result().logits) for ticket in tickets] == [1, 2, 3] == started
+
+
+def test_errors_of_submitted_batches_come_with_the_result(make_bundle, bundle, images) -> None:
+    with Session.open(make_bundle(max_tokens=56, height=96, width=128).path) as opened:
+        ticket = opened.submit(images[[2, 1]])
+        for _ in range(2):
+            with pytest.raises(TokenBudgetExceeded):
+                ticket.result()
+        assert opened.submit(images[[2, 1]], truncate=True).result().num_tokens.tolist() == [55, 63]
+        with pytest.raises(ImageError, match="up to 8 images"):
+            opened.submit(np.repeat(images, 3, axis=0))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from plugins.plugin_library import PluginLibraryError, read_library
 from runtime.bundle import Bundle
 from runtime.engines.device import Device, current_device
 from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 from runtime.engines.log import Log
-from runtime.engines.plugin_libraries import LIBRARY, library_hashes, load_plugins, plugin_libraries
+from runtime.engines.plugin_libraries import (
+    LIBRARY,
+    check_libraries,
+    library_hashes,
+    load_plugins,
+    plugin_libraries,
+)
 from runtime.engines.record import Part, Platform
 from runtime.engines.store import StoredEngine, find_engine
 from runtime.errors import BackendUnavailable, EngineError
@@ -42,9 +47,7 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
         tokenizer = [path for path in libraries if path.name == LIBRARY]
         if not tokenizer:
             raise EngineError(f"there is no {LIBRARY}: python -m plugins build makes it")
-        read_library(tokenizer[0]).check(
-            contracts=bundle.manifest.contracts, architecture=device.sm
-        )
+        check_libraries(libraries, bundle.manifest.contracts, device.sm)
         hashes = library_hashes(libraries) if part == "full" else {}
         flavour, stored = _find(bundle, part, device, hashes)
         log = Log.of(flavour)
@@ -57,7 +60,7 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
         engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
         if engine is None:
             raise log.failure(f"{flavour} cannot read {stored.path}", "build it again")
-    except (EngineError, PluginLibraryError) as error:
+    except EngineError as error:
         raise BackendUnavailable(str(error)) from error
     library = TokenizerLibrary.load(tokenizer[0])
     return OpenEngine(engine, flavour.module, library, log, runtime)
