@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from runtime.backend import backend_names
-from runtime.command_line import DONE, FAILED, guarded
+from runtime.command_line import DONE, FAILED, NOT_DONE, guarded
+from runtime.doctor import add_doctor_arguments, doctor_command
 from runtime.errors import SpitError
 from runtime.parity import ImageParity
 from runtime.progress import Steps, console
@@ -19,7 +20,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    try:
+        parser = _parser()
+    except ModuleNotFoundError as error:
+        print(
+            f"error: python -m export needs {error.name}: pip install 'spit-edge[export]' "
+            "(python -m runtime needs it not, and has a doctor, too)",
+            file=sys.stderr,
+        )
+        return NOT_DONE
+    options = parser.parse_args(arguments)
     from spit_ref import WeightsError
 
     return guarded(lambda: int(options.command(options)), (SpitError, WeightsError, ValueError))
@@ -69,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="verify a bundle and say what is in it")
     inspect.add_argument("bundle", type=Path)
     inspect.set_defaults(command=_inspect)
+
+    doctor = commands.add_parser(
+        "doctor", help="what engines need, what there is of it here, and what to do"
+    )
+    add_doctor_arguments(doctor)
+    doctor.set_defaults(command=doctor_command)
 
     models = commands.add_parser("list", help="the models, their sizes, weights at hand")
     models.set_defaults(command=_list)

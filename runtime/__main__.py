@@ -12,6 +12,7 @@ from runtime.backend import backend_names
 from runtime.check_data import self_check
 from runtime.classes import class_name
 from runtime.command_line import DONE, FAILED, guarded
+from runtime.doctor import add_doctor_arguments, doctor_command
 from runtime.engines.command import add_engine_arguments, engine_command, engine_line
 from runtime.errors import SpitError
 from runtime.images import fit_image, load_image
@@ -48,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine", help="build a TensorRT engine into a bundle")
     add_engine_arguments(engine)
     engine.set_defaults(command=_engine)
+
+    doctor = commands.add_parser(
+        "doctor", help="what engines need, what there is of it here, and what to do"
+    )
+    add_doctor_arguments(doctor)
+    doctor.set_defaults(command=doctor_command)
 
     for command in (run, check):
         command.add_argument(
