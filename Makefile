@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
+CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/native tests/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
 .PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 lint clean
@@ -13,6 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
 	test -x $(PY) || $(PYTHON) -m venv $(if $(wildcard /etc/nv_tegra_release),--system-site-packages) $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(PY) -m pip install --quiet --constraint constraints.txt --no-deps kernel-lens
 	touch $@
 
 demo: $(VENV)/installed
@@ -26,6 +28,7 @@ test: $(VENV)/installed lint
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
 	$(VENV)/bin/mypy
 
 # What needs a GPU; TensorRT comes with JetPack, elsewhere from PyPI. Skips nothing for want of one.
