@@ -19,7 +19,7 @@ from export.layers import (
 )
 from export.trunk_graph import TrunkGraph, product_names
 from runtime.bundle import Bundle
-from spit_ref import load_model
+from spit_ref import load_model, model_config
 from tests.conftest import GOLDENS
 
 NAMES = layer_names(2)
@@ -103,3 +103,11 @@ def test_a_product_alone_does_not_inherit_errors(model, tokens) -> None:
 
 def test_rounding_steps() -> None:
     assert rounding_step("fp16") == 2.0**-10 and rounding_step("bf16") == 2.0**-7
+
+
+@pytest.mark.parametrize("memory", [1, 3 * 10**7, 10**8, 10**10])
+def test_groups_are_all_layers_in_order(monkeypatch, memory) -> None:
+    monkeypatch.setattr(export.layers, "MEMORY", memory)
+    groups = list(export.layers._groups(model_config("spit_b16"), 320))
+    assert [name for group in groups for name in group] == layer_names(12)
+    assert len(groups) == {1: 12, 3 * 10**7: 12, 10**8: 2, 10**10: 1}[memory]
