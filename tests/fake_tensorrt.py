@@ -181,6 +181,8 @@ class FakeContext:
         return True
 
     def set_tensor_address(self, name: str, address: int) -> bool:
+        if address % 256:
+            return False
         self.addresses[name] = address
         self.changes += 1
         return True

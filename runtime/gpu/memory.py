@@ -72,6 +72,12 @@ def upload(values: NDArray[Any], pinned: PinnedArray, device: DeviceArray, strea
     call("cudaMemcpyAsync", device.address, pinned.handle, size, kind, stream.handle)
 
 
+def copy(source: int, target: int, size: int, stream: Stream) -> None:
+    """Give ``stream`` a copy of ``size`` bytes from one device address to another."""
+    kind = runtime_api().cudaMemcpyKind.cudaMemcpyDeviceToDevice
+    call("cudaMemcpyAsync", target, source, size, kind, stream.handle)
+
+
 def download(device: DeviceArray, pinned: PinnedArray, rows: int, stream: Stream) -> None:
     """Give ``stream`` the copy of the first ``rows`` entries from the GPU."""
     kind = runtime_api().cudaMemcpyKind.cudaMemcpyDeviceToHost

@@ -20,9 +20,12 @@ from runtime.gpu.engine_file import OpenEngine
 from runtime.gpu.memory import DeviceMemory
 from runtime.manifest import Manifest, TensorSpec
 
+ALIGNMENT = 256
+"""Of the addresses that TensorRT takes, in bytes."""
+
 
 class Binding(NamedTuple):
-    """Where a tensor lies on the GPU, and its shape."""
+    """Where a tensor lies on the GPU, at a multiple of ALIGNMENT, and its shape."""
 
     address: int
     shape: tuple[int, ...]

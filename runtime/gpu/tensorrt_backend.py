@@ -14,8 +14,8 @@ from runtime.bundle import Bundle
 from runtime.gpu.cuda import Event, Stream
 from runtime.gpu.device_images import DeviceImages
 from runtime.gpu.engine_file import OpenEngine, open_engine
-from runtime.gpu.memory import DeviceArray, PinnedArray, download, upload
-from runtime.gpu.network import Binding, Network
+from runtime.gpu.memory import DeviceArray, PinnedArray, copy, download, upload
+from runtime.gpu.network import ALIGNMENT, Binding, Network
 from runtime.gpu.pipeline import SLOTS, Batch
 from runtime.gpu.pipelined_backend import PipelinedBackend, use_graphs
 from runtime.gpu.tokenizer import RegionFeatures
@@ -34,6 +34,9 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
 
     All batches go through one stream, so memory on the GPU exists once and pinned memory per slot:
     the host prepares a batch while the GPU computes the one before.
+
+    Images on the GPU are used where they lie, unless their address is no multiple of 256, which
+    TensorRT wants: those are copied on the GPU.
 
     Token rows that the bundle does not give are computed beside the engine, from the engine's
     labels, by the library its plugin comes from.  They are what the plugin makes, not what it made:
@@ -86,14 +89,18 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
             name: Binding(self._device[name].address, (count, *self._device[name].shape[1:]))
             for name in (*self._network.inputs, *self._network.outputs)
         }
-        if isinstance(images, DeviceImages):
-            bindings["images"] = Binding(images.address, images.shape)
-        else:
+        lasting = True
+        if not isinstance(images, DeviceImages):
             self._upload(slot, "images", images)
+        elif images.address % ALIGNMENT:
+            source, target = images.address, self._device["images"]
+            copy(source, target.address, count * target.row_bytes, self._stream)
+        else:
+            # A graph holds addresses, and those of somebody else's images seldom come again.
+            bindings["images"], lasting = Binding(images.address, images.shape), False
         if batch.seeds is not None:
             self._upload(slot, "seeds", batch.seeds)
-        # A graph holds addresses, and those of somebody else's images seldom come again.
-        self._network.enqueue(bindings, lasting=not isinstance(images, DeviceImages))
+        self._network.enqueue(bindings, lasting=lasting)
         if batch.tokens and "tokens" not in self._network.outputs:
             self._add_tokens(slot, count, bindings)
         for name in self._outputs(batch):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
 from runtime.errors import BundleError
-from runtime.gpu.cuda import Stream, call, runtime_api
-from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, upload
+from runtime.gpu.cuda import Stream
+from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, copy, upload
 from runtime.gpu.tokenizer_library import (
     FLOAT32,
     INTERPOLATIONS,
@@ -130,10 +130,8 @@ class FixedRegions:
 
     def enqueue(self, batch: int, labels: int, counts: int) -> None:
         """Copy them to device addresses of int32 [B, H, W] and [B]."""
-        kind = runtime_api().cudaMemcpyKind.cudaMemcpyDeviceToDevice
         for array, target in ((self._labels, labels), (self._counts, counts)):
-            size = batch * array.row_bytes
-            call("cudaMemcpyAsync", target, array.address, size, kind, self._stream.handle)
+            copy(array.address, target, batch * array.row_bytes, self._stream)
 
     def close(self) -> None:
         """Release the memory; the stream must be idle."""
