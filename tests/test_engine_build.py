@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import onnx
@@ -24,6 +26,7 @@ from export.options import BuildOptions
 from export.trunk_graph import product_names
 from runtime.bundle import MANIFEST, MODEL, Bundle, hash_files
 from runtime.engines.build import EngineOrder, build_engine
+from runtime.engines.config import configure
 from runtime.engines.device import Device, current_device
 from runtime.engines.flavour import Flavour, find_flavour
 from runtime.engines.log import Log
@@ -239,6 +242,42 @@ def test_the_way_of_tensorrt(cached, as_tensorrt, bundle_of, tmp_path, monkeypat
     assert find_engine(order.bundle, "trunk", order.platform(ORIN)) == stored
     with pytest.raises(EngineError, match="--compute-capability is of TensorRT-RTX"):
         build_engine(ordered(order.bundle, flavour=as_tensorrt), ORIN, quiet())
+
+
+def test_the_configuration(as_tensorrt) -> None:
+    log = Log.of(as_tensorrt)
+    builder = trt.Builder(log.logger)
+    config = builder.create_builder_config()
+    assert config.get_flag(trt.BuilderFlag.TF32)  # TensorRT's default, with which fp32 is not fp32
+    libraries = [Path("/lib/libspit_plugins.so")]
+    choices = Choices(optimization_level=5, version_compatible=True, hardware_compatible=True)
+    configure(as_tensorrt, config, choices, ORIN, (), libraries)
+    assert not config.get_flag(trt.BuilderFlag.TF32)
+    assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 2 << 30
+    assert config.builder_optimization_level == 5
+    assert config.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    assert config.hardware_compatibility_level == trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    assert list(config.plugins_to_serialize) == ["/lib/libspit_plugins.so"]
+    rtx = builder.create_builder_config()
+    configure(find_flavour("tensorrt-rtx"), rtx, Choices(), None, GPUS, [])
+    asked = [rtx.get_compute_capability(index).name for index in range(3)]
+    assert rtx.num_compute_capabilities == 3 and asked == ["SM86", "SM89", "SM120"]
+    current = builder.create_builder_config()
+    configure(find_flavour("tensorrt-rtx"), current, Choices(), ORIN, (), [])
+    assert current.get_compute_capability(0) == trt.ComputeCapability.CURRENT
+
+
+def test_networks_are_asked_to_be_strongly_typed(as_tensorrt, bundle_of) -> None:
+    """TensorRT-RTX always is; TensorRT 10 has to be told."""
+    log, asked = Log.of(as_tensorrt), []
+    builder = trt.Builder(log.logger)
+
+    def create_network(flags: int):
+        asked.append(flags)
+        return builder.create_network(flags)
+
+    parse(as_tensorrt, SimpleNamespace(create_network=create_network), bundle_of().trunk, log)
+    assert asked == [1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)]
 
 
 def test_a_missing_plugin_is_called_that(as_tensorrt, bundle_of) -> None:

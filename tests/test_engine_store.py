@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ from runtime.engines.record import (
     sources_of,
 )
 from runtime.engines.store import engine_entry, find_engine, save_engine
-from runtime.engines.timing_cache import cache_path
+from runtime.engines.timing_cache import cache_path, load_cache, save_cache
 from runtime.errors import EngineError
 
 DATA = memoryview(b"an engine" * 1000)
@@ -228,3 +229,54 @@ def test_where_the_timing_cache_is(home, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", home)
     monkeypatch.setenv("HOME", "/home/ada")
     assert cache_path("orin") == Path("/home/ada/.cache/spit-edge/timing/orin.cache")
+
+
+class FakeConfig:
+    """Knows caches that begin with "good" and, of those, takes its own device's."""
+
+    taken: bytes | None = None
+
+    def create_timing_cache(self, content: bytes):
+        return content if content == b"" or content.startswith(b"good") else None
+
+    def set_timing_cache(self, cache: bytes, *, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        if cache == b"good, of another device":
+            return False
+        self.taken = cache
+        return True
+
+    def get_timing_cache(self):
+        return SimpleNamespace(serialize=lambda: bytearray(b"good and new"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "taken"),
+    [
+        (b"good", b"good"),
+        (b"good, of another device", b""),
+        (b"garbage", b""),
+        (None, b""),
+    ],
+)
+def test_a_timing_cache_that_does_not_fit_is_replaced(stored, taken, tmp_path) -> None:
+    path, config = tmp_path / "timing" / "orin.cache", FakeConfig()
+    if stored is not None:
+        path.parent.mkdir()
+        path.write_bytes(stored)
+    flavour = Flavour("tensorrt", "10.3.0", None)
+    assert load_cache(flavour, config, path) == config.taken == taken
+    save_cache(flavour, config, path)
+    assert path.read_bytes() == b"good and new"
+
+
+def test_a_timing_cache_that_cannot_be_written_does_no_harm(tmp_path) -> None:
+    (tmp_path / "timing").write_text("no folder")
+    save_cache(Flavour("tensorrt", "10.3.0", None), FakeConfig(), tmp_path / "timing" / "a.cache")
+
+
+def test_tensorrt_rtx_has_no_timing_cache(tmp_path) -> None:
+    flavour, config = Flavour("tensorrt-rtx", "1.4", None), FakeConfig()
+    assert load_cache(flavour, config, tmp_path / "a") is None and config.taken is None
+    save_cache(flavour, config, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
