@@ -1,7 +1,7 @@
 """TensorRT's Python API in versions that are not installed: its names, and stubs for mypy.
 
 ``python -m tests.tensorrt_api VERSION ...`` writes ``tests/data/tensorrt_api/VERSION.txt``: a line
-for every class with its members, and one for every function.
+for every class with its members, and one for every function and value.
 
 The bindings of each version are wheels of a megabyte on PyPI, the libraries they load are not.
 Stand-ins with the same entry points, of which none is called, let the bindings be imported.
@@ -35,7 +35,7 @@ ENTRY_POINTS = (
 LIST_NAMES = """
 import inspect, tensorrt_bindings as trt
 for name, value in sorted(vars(trt).items()):
-    if not name.startswith("_") and not inspect.ismodule(value) and callable(value):
+    if not name.startswith("_") and not inspect.ismodule(value):
         members = dir(value) if inspect.isclass(value) else []
         print(name, *(m for m in members if not m.startswith("_")))
 """
@@ -61,12 +61,11 @@ def names(version: str, folder: Path) -> str:
     return _run([sys.executable, "-c", LIST_NAMES], fetch(version, folder))
 
 
-def stubs(version: str, folder: Path) -> Path:
-    """A folder with a stub package ``tensorrt`` for mypy."""
-    environment = fetch(version, folder)
-    module = "tensorrt_bindings.tensorrt"
-    generator = ["-m", "mypy.stubgen", "--inspect-mode", "-m", module, "-o", str(folder / "out")]
-    _run([sys.executable, *generator], environment)
+def stubs(environment: dict[str, str], folder: Path) -> Path:
+    """A folder with a stub package ``tensorrt`` for mypy; ``environment`` from :func:`fetch`."""
+    stubgen = "import sys; from mypy.stubgen import main; main(sys.argv[1:])"
+    options = ["--inspect-mode", "-m", "tensorrt_bindings.tensorrt", "-o", str(folder / "out")]
+    _run([sys.executable, "-c", stubgen, *options], environment)
     text = (folder / "out" / "tensorrt_bindings" / "tensorrt.pyi").read_text()
     package = folder / "stubs" / "tensorrt"
     package.mkdir(parents=True)
@@ -77,7 +76,7 @@ def stubs(version: str, folder: Path) -> Path:
 
 
 def known(version: str) -> dict[str, set[str]]:
-    """The checked-in names: members by class; functions have none."""
+    """The checked-in names: members by class; all else has none."""
     lines = (DATA / f"{version}.txt").read_text().splitlines()
     return {name: set(members) for name, *members in map(str.split, lines)}
 

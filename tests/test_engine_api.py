@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tensorrt_api import known, stubs
+from tests.tensorrt_api import fetch, known, stubs
 
 ROOT = Path(__file__).parent.parent
 VERSIONS = ("10.0.1", "10.3.0", "11.4.0.106")
@@ -73,7 +73,7 @@ def unknown(used: set[tuple[str, ...]], version: str) -> list[str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_name_exists(version) -> None:
-    used = found(sorted((ROOT / "runtime" / "engines").rglob("*.py")))
+    used = found(sorted((ROOT / "runtime").rglob("*.py")))
     assert ("IBuilderConfig", "set_memory_pool_limit") in used  # the walk finds members
     assert ("BuilderFlag", "VERSION_COMPATIBLE") in used and len(used) > 40
     assert unknown(used, version) == []
@@ -95,7 +95,7 @@ def test_the_walk_finds_what_does_not_exist(tmp_path) -> None:
 
 def test_names_of_tensorrt_rtx_exist() -> None:
     rtx = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
-    used = found(sorted((ROOT / "runtime" / "engines").rglob("*.py"))) | {
+    used = found(sorted((ROOT / "runtime").rglob("*.py"))) | {
         *((name,) for name in ONLY_RTX),
         ("IBuilderConfig", "num_compute_capabilities"),
         ("IBuilderConfig", "set_compute_capability"),
@@ -110,9 +110,10 @@ def test_names_of_tensorrt_rtx_exist() -> None:
 def test_calls_have_the_right_types(version, tmp_path) -> None:
     """mypy against the real signatures; needs a C compiler and the network."""
     try:
-        folder = stubs(version, tmp_path)
+        environment = fetch(version, tmp_path)
     except (RuntimeError, OSError) as error:
         pytest.skip(str(error))
+    folder = stubs(environment, tmp_path)
     # pybind11 gives some methods no signature.
     mypy = [sys.executable, "-m", "mypy", "--allow-untyped-calls", "-p", "runtime.engines"]
     command = [*mypy, "--cache-dir", str(tmp_path / "cache")]
