@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import msgspec
 import onnx
@@ -256,8 +257,10 @@ def test_the_configuration(as_tensorrt) -> None:
     assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 2 << 30
     assert config.builder_optimization_level == 5
     assert config.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    assert config.hardware_compatibility_level == trt.HardwareCompatibilityLevel.AMPERE_PLUS
     assert list(config.plugins_to_serialize) == ["/lib/libspit_plugins.so"]
+    told = Mock()  # TensorRT-RTX leaves this level as it is
+    configure(as_tensorrt, told, choices, ORIN, (), libraries)
+    assert told.hardware_compatibility_level == trt.HardwareCompatibilityLevel.AMPERE_PLUS
     rtx = builder.create_builder_config()
     configure(find_flavour("tensorrt-rtx"), rtx, Choices(), None, GPUS, [])
     asked = [rtx.get_compute_capability(index).name for index in range(3)]
