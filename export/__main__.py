@@ -99,7 +99,8 @@ def _build(options: argparse.Namespace) -> int:
 
     steps = Steps()
     built = build(build_options(options), steps)
-    steps.console.print(parity_table(built.parity, f"{built.path} on {built.backend}"))
+    for backend, rows in built.parity.items():
+        steps.console.print(parity_table(rows, f"{built.path} on {backend}"))
     print(built.path, flush=True)
     if options.engine:
         engine_if_possible(built.path, steps)

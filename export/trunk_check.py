@@ -24,10 +24,10 @@ def check_trunk(
     images: Mapping[str, NDArray[np.uint8]],
     expected: Sequence[Expected],
     options: BuildOptions,
-) -> tuple[str, list[ImageParity]]:
+) -> dict[str, list[ImageParity]]:
     """Run the graph at ``path`` in ONNX Runtime; bfloat16, which that cannot, in PyTorch.
 
-    Returns the name of what ran it, and a row per image.
+    Returns a row per image, by the name of what ran it.
     """
     session = None
     if options.precision != "bf16":
@@ -44,7 +44,7 @@ def check_trunk(
             with torch.no_grad():
                 logits = trunk(tokens.rows, tokens.counts)[0].numpy()
         rows.append(trunk_parity(name, logits, tokens, answer, options.precision))
-    return "torch" if session is None else "onnxruntime", rows
+    return {"torch" if session is None else "onnxruntime": rows}
 
 
 def trunk_parity(

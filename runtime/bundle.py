@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.errors import BundleError
 from runtime.manifest import FileEntry, Manifest, decode
 
@@ -67,6 +70,18 @@ class Bundle:
     def regions(self) -> Path:
         """Labels int32 [H, W] of all images; only where the tokenizer is square or pca_tree."""
         return self.path / REGIONS
+
+    def read_regions(self) -> NDArray[np.int32]:
+        """What lies at ``regions``; BundleError if it is not readable."""
+        size = self.manifest.preprocessing
+        try:
+            regions = np.load(self.regions, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{self.regions} is not readable: {error}") from error
+        if regions.shape != (size.height, size.width) or regions.dtype != np.int32:
+            raise BundleError(f"{self.regions} does not hold int32 [{size.height}, {size.width}]")
+        labels: NDArray[np.int32] = regions
+        return labels
 
     @property
     def check(self) -> Path:

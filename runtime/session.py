@@ -21,7 +21,8 @@ from runtime.images import as_nchw
 
 @dataclass(frozen=True)
 class Output:
-    """Results for a batch; the last three are None unless the bundle was exported with them.
+    """Results for a batch; the last three are None unless the bundle was exported with them, and
+    their rows beyond an image's tokens mean nothing.
 
     logits      float32 [B, classes]
     labels      int32 [B, H, W], the region of every pixel, 0...num_tokens-1

@@ -42,7 +42,7 @@ class OnCpu(OnnxRuntimeCudaBackend):
 
 def test_native_tokenizer_and_trunk_equal_the_whole_graph(built, images) -> None:
     with (
-        Session.open(built, "onnxruntime", threads=1) as reference,
+        Session.open(built, "onnxruntime-graph", threads=1) as reference,
         Session(built, "onnxruntime-cuda", OnCpu(built, 1)) as session,
     ):
         wanted, output = reference.run(images, tokens=True), session.run(images, tokens=True)

@@ -13,14 +13,12 @@ import pytest
 import plugins
 from runtime import BackendUnavailable, BundleError
 from runtime.bundle import REGIONS, TRUNK, WEIGHTS, Bundle
-from runtime.gpu.native_tokenizer import NativeTokenizer
 from runtime.gpu.tokenizer_library import (
     TokenizerLibrary,
 )
 from runtime.manifest import TensorSpec
+from runtime.native_tokenizer import NativeTokenizer
 from tests.gpu_rig import simulated_gpu
-
-HEADER = Path(__file__).parent.parent / "plugins" / "tensorrt" / "tokenizer_api.h"
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_without_onnxruntime_extensions_the_backend_says_so() -> None:
     program = (
         "import sys; sys.modules['onnxruntime_extensions'] = None\n"
         "from runtime.backend import open_backend\n"
-        "try: open_backend('onnxruntime', None, None)\n"
+        "try: open_backend('onnxruntime-graph', None, None)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -46,7 +46,7 @@ def test_seeds_as_input_give_fresh_cells(make) -> None:
     assert built.passed
     images = np.zeros((3, 64, 80, 3), np.uint8)
     seeds = [7, -1, 2**62]
-    for backend in ("onnxruntime", "torch"):
+    for backend in ("onnxruntime", "onnxruntime-graph", "torch"):
         with Session.open(built.path, backend) as session:
             assert np.array_equal(session.run(images, seeds=seeds).labels, voronoi_tessellation(
                 seeds, 64, 80)[0])  # fmt: skip

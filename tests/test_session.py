@@ -29,9 +29,9 @@ def bundle(make_bundle):
     return make_bundle(height=96, width=128)
 
 
-@pytest.fixture(scope="module")
-def session(bundle):
-    with Session.open(bundle.path, "onnxruntime") as opened:
+@pytest.fixture(scope="module", params=["onnxruntime", "onnxruntime-graph"])
+def session(bundle, request):
+    with Session.open(bundle.path, request.param) as opened:
         yield opened
 
 
@@ -46,7 +46,8 @@ def test_build_passes_its_gates_and_golden_logits_come_out(
     make_bundle, gradient, precision
 ) -> None:
     built = make_bundle(gradient=gradient, precision=precision)
-    assert built.passed and built.backend == "onnxruntime" and len(built.parity) == 3
+    assert built.passed and list(built.parity) == ["onnxruntime-graph", "onnxruntime"]
+    assert [len(rows) for rows in built.parity.values()] == [3, 3]
     with np.load(GOLDENS / "logits.npz") as goldens, Session.open(built.path) as opened:
         kind = "gradient" if gradient else "plain"
         output = opened.run(goldens["astronaut_224/image"])
@@ -76,6 +77,8 @@ def test_bits_do_not_depend_on_place_in_the_batch(session, images) -> None:
         assert output.labels[place].tobytes() == alone.labels[0].tobytes()
         assert output.tokens[place].tobytes() == alone.tokens[0].tobytes()
         np.testing.assert_allclose(output.logits[place], alone.logits[0], atol=1e-5)
+        if session.backend == "onnxruntime":  # which takes one image at a time
+            assert output.logits[place].tobytes() == alone.logits[0].tobytes()
 
 
 def test_bits_are_the_same_every_time(session, images) -> None:
@@ -102,11 +105,29 @@ def test_torch_backend_gives_the_same_bits(bundle, session, images) -> None:
     np.testing.assert_allclose(output.logits, wanted.logits, atol=1e-5)
 
 
+def test_all_outputs_agree_and_are_zero_behind_the_last_token(make_bundle, images) -> None:
+    extras = ("tokens", "embeddings", "attention")
+    built = make_bundle(height=96, width=128, outputs=extras)
+    outputs = {}
+    for backend in ("onnxruntime", "onnxruntime-graph", "torch"):
+        with Session.open(built.path, backend) as opened:
+            outputs[backend] = opened.run(images)
+    ours = outputs.pop("onnxruntime")
+    for other in outputs.values():
+        assert bits(ours) == bits(other)
+        for image, count in enumerate(ours.num_tokens):
+            for name, rows in (("embeddings", count + 1), ("attention", count)):
+                found, wanted = getattr(ours, name)[image], getattr(other, name)[image]
+                assert found.shape == wanted.shape and not found[rows:].any()
+                np.testing.assert_allclose(found[:rows], wanted[:rows], atol=1e-4)
+
+
 def test_bfloat16_runs_in_torch_and_says_why_not_elsewhere(make_bundle) -> None:
     built = make_bundle(precision="bf16", height=96, width=128)
-    assert built.passed and built.backend == "torch"
-    with pytest.raises(BackendUnavailable, match="bfloat16"):
-        Session.open(built.path, "onnxruntime")
+    assert built.passed and list(built.parity) == ["torch"]
+    for backend in ("onnxruntime", "onnxruntime-graph"):
+        with pytest.raises(BackendUnavailable, match="bfloat16"):
+            Session.open(built.path, backend)
 
 
 def test_layouts_agree(session, images) -> None:
@@ -132,7 +153,8 @@ def test_bad_arrays_are_refused(session, images) -> None:
 def test_token_budget(make_bundle, images) -> None:
     built = make_bundle(max_tokens=56, height=96, width=128)
     assert not built.passed
-    assert [row.failures for row in built.parity][2] == ()
+    for rows in built.parity.values():
+        assert [row.failures for row in rows][2] == ()
     assert json.loads((built.path / "parity.json").read_bytes())["passed"] is False
     with Session.open(built.path) as opened:
         with pytest.raises(TokenBudgetExceeded) as error:
@@ -249,7 +271,7 @@ def test_a_failing_op_is_what_the_error_tells_of(bundle, images, monkeypatch) ->
 
     monkeypatch.setitem(IMPLEMENTATIONS, "SuperpixelMerge", broken)
     with (
-        Session.open(bundle.path, "onnxruntime") as opened,
+        Session.open(bundle.path, "onnxruntime-graph") as opened,
         pytest.raises(MemoryError, match="no room for the merge"),
     ):
         opened.run(images)

@@ -15,9 +15,10 @@ from runtime.bundle import Bundle
 from runtime.engines.flavour import find_flavour
 from runtime.engines.log import Log
 from runtime.engines.plugin_libraries import load_plugins, plugin_libraries
-from runtime.errors import BackendUnavailable, EngineError, ExecutionError
-from runtime.gpu.native_tokenizer import NativeTokenizer
+from runtime.errors import BackendUnavailable, EngineError
 from runtime.gpu.onnx_domain import with_domain
+from runtime.native_tokenizer import NativeTokenizer
+from runtime.onnxruntime_backend import run_session
 
 PLUGIN_DOMAIN = "trt.plugins"
 """Where ONNX Runtime puts the plugins that it finds in TensorRT's registry."""
@@ -53,7 +54,7 @@ class OnnxRuntimeCudaBackend:
     ) -> Outputs:
         outputs = self._tokenizer.run(images, seeds)
         feeds = {name: outputs[name] for name in ("tokens", "num_tokens")}
-        outputs.update(_run(self._session, self._names, feeds))
+        outputs.update(run_session(self._session, self._names, feeds))
         if not (tokens or self._gives_tokens):
             del outputs["tokens"]
         return outputs
@@ -97,6 +98,7 @@ class OnnxRuntimeTensorRTBackend:
             "trt_engine_cache_path": str(bundle.path / "engines" / "onnxruntime"),
         }
         self._tokenizer = NativeTokenizer(bundle, threads)
+        self._budget = bundle.manifest.token_budget
         self._session = _session(bundle, plugin_graph(bundle), self.PROVIDER, options, threads)
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -108,10 +110,11 @@ class OnnxRuntimeTensorRTBackend:
         tokens: bool = False,
     ) -> Outputs:
         feeds: Outputs = {"images": images} if seeds is None else {"images": images, "seeds": seeds}
-        outputs = _run(self._session, self._names, feeds)
+        outputs = run_session(self._session, self._names, feeds)
         if tokens and "tokens" not in outputs:
             counts = outputs["num_tokens"]
-            outputs["tokens"] = self._tokenizer.tokens(images, outputs["labels"], counts)
+            rows = self._budget
+            outputs["tokens"] = self._tokenizer.tokens(images, outputs["labels"], counts, rows)
         return outputs
 
     def close(self) -> None:
@@ -161,7 +164,7 @@ def _session(
     except Exception as error:  # ONNX Runtime's own errors share no public base class
         raise BackendUnavailable(
             f"ONNX Runtime's {provider} takes no {bundle.path}: {error}"
-        ) from (error)
+        ) from error
     # Where a provider's libraries do not load, ONNX Runtime goes on without it.
     if session.get_providers()[0] != provider:
         raise BackendUnavailable(
@@ -169,10 +172,3 @@ def _session(
             "of the versions it wants installed?"
         )
     return session
-
-
-def _run(session: Any, names: list[str], feeds: Mapping[str, NDArray[Any]]) -> Outputs:
-    try:
-        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
-    except Exception as error:  # as above
-        raise ExecutionError(f"ONNX Runtime failed: {error}") from error

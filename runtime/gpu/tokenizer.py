@@ -5,10 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
-from runtime.errors import BundleError
 from runtime.gpu.cuda import Stream
 from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, copy, upload
 from runtime.gpu.tokenizer_library import (
@@ -118,7 +116,7 @@ class FixedRegions:
 
     def __init__(self, bundle: Bundle, stream: Stream) -> None:
         self._stream, largest = stream, bundle.manifest.batch.max
-        regions = read_regions(bundle)
+        regions = bundle.read_regions()
         with ExitStack() as stack:
             self._labels = stack.enter_context(DeviceArray((largest, *regions.shape), np.int32))
             self._counts = stack.enter_context(DeviceArray((largest,), np.int32))
@@ -136,15 +134,3 @@ class FixedRegions:
     def close(self) -> None:
         """Release the memory; the stream must be idle."""
         self._resources.close()
-
-
-def read_regions(bundle: Bundle) -> NDArray[np.int32]:
-    """Labels int32 [H, W] of a bundle whose regions never change; BundleError if unreadable."""
-    size = bundle.manifest.preprocessing
-    try:
-        regions = np.load(bundle.regions, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{bundle.regions} is not readable: {error}") from error
-    if regions.shape != (size.height, size.width) or regions.dtype != np.int32:
-        raise BundleError(f"{bundle.regions} does not hold int32 [{size.height}, {size.width}]")
-    return np.asarray(regions)

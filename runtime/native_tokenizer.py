@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from plugins.native import ops
 from runtime.backend import Outputs
 from runtime.bundle import Bundle
-from runtime.gpu.tokenizer import read_regions
 
 
 class NativeTokenizer:
@@ -17,37 +16,42 @@ class NativeTokenizer:
     def __init__(self, bundle: Bundle, threads: int | None) -> None:
         self._manifest, self._threads = bundle.manifest, threads
         fixed = bundle.manifest.tokenizer.kind in ("square", "pca_tree")
-        self._regions = read_regions(bundle) if fixed else None
+        self._regions = bundle.read_regions() if fixed else None
 
     def run(self, images: NDArray[np.uint8], seeds: NDArray[np.int64] | None) -> Outputs:
         """uint8 [B, 3, H, W], and int64 [B] or None for the bundle's own seed."""
-        labels, counts = self._labels(images, seeds)
-        tokens = self.tokens(images, labels, counts)
+        labels, counts = self.regions(images, seeds)
+        tokens = self.tokens(images, labels, counts, self._manifest.token_budget)
         return {"labels": labels, "num_tokens": counts, "tokens": tokens}
 
     def tokens(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int32], counts: NDArray[np.int32]
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int32],
+        counts: NDArray[np.int32],
+        rows: int,
     ) -> NDArray[np.float32]:
-        """float32 [B, T, D] of given regions."""
+        """float32 [B, rows, D]: the first ``rows`` of given regions, zeros behind them."""
         tokenizer = self._manifest.tokenizer
         if tokenizer.interpolation not in ("bilinear", "nearest"):
             raise ValueError(f"unknown interpolation {tokenizer.interpolation}")
-        rows: NDArray[np.float32] = ops.region_features(
+        tokens: NDArray[np.float32] = ops.region_features(
             images,
             labels,
             counts,
-            max_tokens=self._manifest.token_budget,
+            max_tokens=rows,
             bins=tokenizer.bins,
             sigma=tokenizer.sigma,
             gradient=self._manifest.gradient,
             interpolation=tokenizer.interpolation,  # type: ignore[arg-type]  # checked above
             threads=self._threads,
         )
-        return rows
+        return tokens
 
-    def _labels(
+    def regions(
         self, images: NDArray[np.uint8], seeds: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Labels int32 [B, H, W] and their numbers int32 [B]."""
         tokenizer, (batch, _, height, width) = self._manifest.tokenizer, images.shape
         if self._regions is not None:
             labels = np.broadcast_to(self._regions, (batch, height, width)).copy()
