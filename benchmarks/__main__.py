@@ -1,54 +1,134 @@
-"""``python -m benchmarks``: tables of medians, with peers in the same run."""
+"""``python -m benchmarks``: measurements side by side with peers, as tables, JSON and plots."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 # Before torch loads OpenMP: threads that spin while they wait disturb what is measured next.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from rich import box
-from rich.table import Table
-
-from benchmarks import tokenizer
+from benchmarks.results import Result, read_results, run_suite, write_results
+from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
+from benchmarks.tables import headline, tables
+from runtime.command_line import DONE, guarded
+from runtime.errors import SpitError
 from runtime.progress import console
 
+RESULTS = Path(__file__).parent / "results"
+LEAST_ROUNDS = 5
 
-def main(arguments: list[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", choices=["tokenizer"], nargs="?", default="tokenizer")
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(tokenizer.SIZES))
-    parser.add_argument("--json", metavar="FILE", help="write the numbers to a file, too")
-    options = parser.parse_args(arguments)
-    cases = tokenizer.run(tuple(options.sizes))
-    table = Table(
-        title=f"tokenizer, ms (median of 7 rounds) on {platform.machine()}, {os.cpu_count()} cores",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["report"]:
+        options = _report_parser().parse_args(words[1:])
+        return guarded(lambda: _report(options), (SpitError, ValueError))
+    options = _parser().parse_args(words)
+    return guarded(lambda: _run(options), (SpitError, ValueError))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="python -m benchmarks report [FILE ...]: tables and plots of results as they are",
     )
-    table.add_column("what")
-    for size in options.sizes:
-        table.add_column(f"{size}²", justify="right")
-    found = {(name, size): timing for name, size, timing in cases}
-    for name in dict.fromkeys(name for name, _, _ in cases):
-        table.add_row(
-            name,
-            *(
-                f"{found[name, size].median:.2f}" if (name, size) in found else ""
-                for size in options.sizes
-            ),
+    quick = f"{' and '.join(QUICK)} at {' and '.join(str(side) for side in QUICK_SIZES)} pixels"
+    parser.add_argument(
+        "suites", nargs="*", metavar="suite", help=f"{', '.join(NAMES)}, or all [{quick}]"
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", help="sides of images, in pixels")
+    parser.add_argument("--models", nargs="+", help="models of the zoo")
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "fp16"], default=["fp32"])
+    parser.add_argument("--rounds", type=int, default=7, help="at least 5 [%(default)s]")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="of every variant [%(default)s]"
+    )
+    parser.add_argument("--bundles", type=Path, metavar="DIR", help="keep exported models here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to a file")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write a file and a plot per suite")
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks report", description="Tables and plots without measuring."
+    )
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help=f"JSON [all in {RESULTS.name}/]"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="plots [beside the files]")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.rounds < LEAST_ROUNDS:
+        raise ValueError(f"--rounds must be at least {LEAST_ROUNDS}, not {options.rounds}")
+    names = NAMES if "all" in options.suites else options.suites or QUICK
+    if unknown := set(names) - set(NAMES):
+        raise ValueError(f"there is no suite {min(unknown)}: choose of {', '.join(NAMES)}, all")
+    results = []
+    for name in names:
+        suite = load_suite(name)
+        settings = Settings(
+            sizes=tuple(options.sizes or (suite.sizes if options.suites else QUICK_SIZES)),
+            models=tuple(options.models or suite.models),
+            precisions=tuple(options.precisions),
+            rounds=options.rounds,
+            threads=options.threads,
+            bundles=options.bundles,
         )
-    console().print(table)
+        result = run_suite(suite, settings)
+        _print(result)
+        results.append(result)
+        if options.out:
+            write_results([result], options.out / f"{name}.json")
+            _draw(result, options.out)
     if options.json:
-        rows = [{"what": name, "size": size, **vars(timing)} for name, size, timing in cases]
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=2)
-    return 0
+        write_results(results, options.json)
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    files = options.files or sorted(RESULTS.glob("*.json"))
+    if not files:
+        raise ValueError(
+            f"there are no results in {RESULTS}: python -m benchmarks all --out {RESULTS}"
+        )
+    for file in files:
+        for result in read_results(file):
+            _print(result)
+            _draw(result, options.out or file.parent)
+    return DONE
+
+
+def _print(result: Result) -> None:
+    out = console()
+    out.print(headline(result), markup=False)
+    for table in tables(result):
+        out.print(table)
+    for note in result.notes:
+        out.print(note, markup=False)
+    out.print()
+
+
+def _draw(result: Result, folder: Path) -> None:
+    from benchmarks.plots import draw
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{result.suite}.svg"
+    try:
+        drawn = draw(result, path)
+    except ImportError as error:
+        print(f"no plot: {error}; pip install 'spit-edge[bench]'", file=sys.stderr)
+        return
+    if drawn:
+        print(path)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,93 @@
-"""Superpixels and region features: the native kernels against the reference and OpenCV."""
+"""Superpixels: the native kernels against the reference, OpenCV and scikit-image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import plugins
-from benchmarks.timing import Timing, time_in_turn
-from runtime.images import fit_image, load_image
-from runtime.sample_photos import sample_photos
-from spit_ref import region_features, superpixel_merge
+from benchmarks.gpu_kernels import GpuKernels, open_library
+from benchmarks.peers import count_regions, opencv_peers, skimage_peers
+from benchmarks.photo import astronaut, batch_of
+from benchmarks.rows import Figure, Row, timed_rows
+from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.threads import use_threads
+from benchmarks.timing import time_in_turn
+from runtime.errors import BackendUnavailable
+from runtime.gpu.tokenizer_library import TokenizerLibrary
+from spit_ref import superpixel_merge
 
-SIZES = (224, 512, 1024, 2048)
-REFERENCE_SIZES = (224, 512)
-"""The reference takes seconds at larger sizes."""
-SIGMA = 0.05
-
-Case = tuple[str, int, Timing]
-
-
-def run(sizes: tuple[int, ...] = SIZES) -> list[Case]:
-    """Timings by name and image side, on the astronaut photograph."""
-    cases: list[Case] = []
-    for size in sizes:
-        photo = fit_image(load_image(sample_photos()["astronaut"]), size, size)
-        timings = time_in_turn(_functions(photo), rounds=7)
-        cases += [(name, size, timing) for name, timing in timings.items()]
-    return cases
+WHAT = "labels"
+REFERENCE = "PyTorch reference"
+GPU = "ours, GPU"
 
 
-def _functions(photo: NDArray[np.uint8]) -> dict[str, Callable[[], object]]:
-    images = np.ascontiguousarray(photo.transpose(2, 0, 1)[None])
-    labels, counts = plugins.superpixel_merge(images)
-    functions: dict[str, Callable[[], object]] = {}
-    for threads in (1, 2):
-        functions[f"labels, {threads} threads"] = partial(
-            plugins.superpixel_merge, images, threads=threads
-        )
-        functions[f"features, {threads} threads"] = partial(
-            plugins.region_features, images, labels, counts, sigma=SIGMA, threads=threads
-        )
-    if photo.shape[0] in REFERENCE_SIZES:
-        tensors = [torch.from_numpy(array) for array in (images, labels, counts)]
-        functions["labels, reference"] = partial(superpixel_merge, tensors[0])
-        functions["features, reference"] = partial(region_features, *tensors, sigma=SIGMA)
-    functions |= _opencv(photo, int(counts[0]))
-    return functions
+def measure(settings: Settings) -> Iterator[Row]:
+    """Rows by image side."""
+    library, absent = library_or_reason()
+    with use_threads(settings.threads):
+        for size in settings.sizes:
+            yield from _at(size, settings, library, absent)
+    for variant, reason in absent.items():
+        yield Row(what=WHAT, size="any", variant=variant, note=reason)
 
 
-def _opencv(photo: NDArray[np.uint8], regions: int) -> dict[str, Callable[[], object]]:
-    """SEEDS with 4 iterations and SLIC with 10, set to about as many regions."""
+def library_or_reason() -> tuple[TokenizerLibrary | None, dict[str, str]]:
+    """The library for the GPU here, or why the variant on the GPU is absent."""
     try:
-        from cv2 import COLOR_RGB2Lab, cvtColor, ximgproc
-    except ImportError:
-        return {}
-    height, width, channels = photo.shape
-    lab: Any = cvtColor(photo, COLOR_RGB2Lab)
-    side = round((height * width / regions) ** 0.5)
+        return open_library(), {}
+    except BackendUnavailable as error:
+        return None, {GPU: str(error)}
 
-    def seeds() -> object:
-        maker = ximgproc.createSuperpixelSEEDS(width, height, channels, regions, 4)
-        maker.iterate(lab, 4)
-        return maker.getLabels()
 
-    def slic() -> object:
-        maker = ximgproc.createSuperpixelSLIC(lab, ximgproc.SLIC, side)
-        maker.iterate(10)
-        return maker.getLabels()
+def _at(
+    size: int, settings: Settings, library: TokenizerLibrary | None, absent: dict[str, str]
+) -> Iterator[Row]:
+    photo = astronaut(size)
+    images = batch_of(photo)
+    _, counts = plugins.superpixel_merge(images)
+    regions = int(counts[0])
+    functions, ours = ours_by_threads(partial(plugins.superpixel_merge, images), settings.threads)
+    with ExitStack() as stack:
+        if library is not None:
+            gpu = stack.enter_context(GpuKernels(library, images, regions))
+            functions[GPU] = gpu.merge
+        functions[REFERENCE] = partial(superpixel_merge, torch.from_numpy(images))
+        more: dict[str, dict[str, Figure]] = {name: {"regions": regions} for name in functions}
+        for peers, package in ((opencv_peers, "OpenCV"), (skimage_peers, "scikit-image")):
+            try:
+                for name, segment in peers(photo, regions):
+                    functions[name] = segment
+                    more[name] = {"regions": count_regions(segment())}
+            except ImportError as error:
+                absent[package] = f"{error}: pip install 'spit-edge[bench]'"
+        timings = time_in_turn(functions, rounds=settings.rounds)
+    yield from timed_rows(WHAT, size, timings, ours, more=more)
 
-    return {"labels, OpenCV SEEDS": seeds, "labels, OpenCV SLIC": slic}
+
+def ours_by_threads(
+    op: Callable[..., object], threads: int
+) -> tuple[dict[str, Callable[[], object]], str]:
+    """A native op with one thread and with all, by variant; and the variant with all."""
+    functions: dict[str, Callable[[], object]] = {}
+    for number in sorted({1, threads}):
+        ours = f"ours, {number} thread{'s' if number > 1 else ''}"
+        functions[ours] = partial(op, threads=number)
+    return functions, ours
+
+
+SUITE = Suite(
+    name="tokenizer",
+    title="superpixels of the astronaut photograph, uint8",
+    measure=measure,
+    chart=Chart(kind="lines", label="ms"),
+    notes=(
+        "SEEDS runs 4 iterations, SLIC and LSC 10, on a Lab image made beforehand; all are set to "
+        "as many regions as ours, and the column regions says how near they came.",
+        "Photographs beyond 512² are enlarged.",
+    ),
+    sizes=(224, 512, 1024, 2048),
+)

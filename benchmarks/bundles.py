@@ -1,0 +1,43 @@
+"""Exported models to measure."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from export.build import build
+from export.options import BuildOptions
+from export.precision import Precision
+from runtime.bundle import Bundle
+from runtime.errors import BundleError
+from runtime.progress import Steps
+
+
+class BundleShelf:
+    """Bundles with random weights in a folder, built when they are first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, model: str, precision: Precision, size: int) -> Bundle:
+        """The bundle of a model at an image side.  Raises SpitError if it cannot be built."""
+        path = self._folder / f"{model}-{precision}-{size}-random"
+        try:
+            return Bundle.open(path)
+        except BundleError:
+            options = BuildOptions(
+                model, precision=precision, weights="random", height=size, width=size, out=path
+            )
+            return Bundle.open(build(options, Steps(quiet=True)).path)
+
+
+@contextmanager
+def bundle_shelf(folder: Path | None) -> Iterator[BundleShelf]:
+    """Bundles in ``folder``, where they stay; None: in a folder for the block alone."""
+    if folder is not None:
+        yield BundleShelf(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield BundleShelf(Path(temporary))

@@ -1,0 +1,72 @@
+"""A suite's rows with all that is needed to judge them, in JSON."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.machine import Company, Machine, Watch, commit, machine, versions
+from benchmarks.rows import Row
+from benchmarks.suite import Chart, Settings, Suite
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one run of a suite gave."""
+
+    suite: str
+    title: str
+    notes: list[str]
+    chart: Chart
+    date: str
+    command: str
+    commit: str
+    rounds: int
+    threads: int
+    machine: Machine
+    versions: dict[str, str]
+    company: Company
+    rows: list[Row]
+
+
+def run_suite(suite: Suite, settings: Settings) -> Result:
+    """Measure a suite."""
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    where, at = machine(), commit()
+    watch = Watch()
+    rows = list(suite.measure(settings))
+    return Result(
+        suite=suite.name,
+        title=suite.title,
+        notes=list(suite.notes),
+        chart=suite.chart,
+        date=date,
+        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        commit=at,
+        rounds=settings.rounds,
+        threads=settings.threads,
+        machine=where,
+        versions=versions(),
+        company=watch.company(),
+        rows=rows,
+    )
+
+
+def write_results(results: list[Result], path: Path) -> None:
+    """All results in one file."""
+    data = msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+def read_results(path: Path) -> list[Result]:
+    """The results in a file.  Raises ValueError, which names it, if there are none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Result])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} holds no results of benchmarks: {error}") from error
