@@ -15,22 +15,10 @@ using nvinfer1::PluginFieldType;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Contracts allow numbers of six significant digits, so that the float32 of a graph stands for one
-// decimal, and every back end computes with the double nearest to that.
-double nearest_decimal(float value) {
-  if (!std::isfinite(value)) return value;
-  std::stringstream text;
-  text.imbue(std::locale::classic());
-  text << std::setprecision(6) << value;
-  double decimal = kNaN;
-  text >> decimal;
-  return decimal;
-}
-
 std::string text_of(double value) {
   std::ostringstream text;
   text.imbue(std::locale::classic());
-  text << std::setprecision(10) << value;
+  text << std::setprecision(8) << value;
   return text.str();
 }
 
@@ -49,8 +37,8 @@ double whole_of(const PluginField& field) {
 }
 
 double real_of(const PluginField& field) {
-  if (field.type == PluginFieldType::kFLOAT32) return nearest_decimal(first<float>(field));
-  if (field.type == PluginFieldType::kFLOAT64) return nearest_decimal(static_cast<float>(first<double>(field)));
+  if (field.type == PluginFieldType::kFLOAT32) return first<float>(field);
+  if (field.type == PluginFieldType::kFLOAT64) return first<double>(field);
   return kNaN;
 }
 
