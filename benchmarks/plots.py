@@ -33,14 +33,14 @@ def draw(result: Result, path: Path) -> bool:
         columns = min(len(panels), 2)
         lines = -(-len(panels) // columns)
         if result.chart.kind == "lines":
-            heights = [3.6] * lines
+            width, heights = 6.4, [3.6] * lines
         else:
-            bars = [len(rows) for rows in panels.values()]
+            width, bars = 4.7, [len(rows) for rows in panels.values()]
             heights = [
                 0.7 + 0.24 * max(bars[i * columns : (i + 1) * columns]) for i in range(lines)
             ]
         figure, axes = pyplot.subplots(
-            lines, columns, figsize=(4.7 * columns, sum(heights)), squeeze=False,
+            lines, columns, figsize=(width * columns, sum(heights)), squeeze=False,
             gridspec_kw={"height_ratios": heights}, layout="constrained",
         )  # fmt: skip
         for axis in axes.flat[len(panels) :]:
@@ -91,7 +91,7 @@ def _lines(axis: Any, rows: Sequence[Row], result: Result) -> None:
     axis.set_xticks([], minor=True)
     axis.set_ylabel(result.chart.label)
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _bars(axis: Any, rows: Sequence[Row], result: Result) -> None:
