@@ -21,6 +21,7 @@ from runtime.command_line import DONE, FAILED
 from runtime.engines.device import Device, current_device
 from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 from runtime.errors import BackendUnavailable, ExecutionError
+from runtime.jetson.device import find_jetson
 from runtime.progress import console
 
 _Found = TypeVar("_Found")
@@ -98,9 +99,9 @@ def findings_table(findings: Sequence[Finding]) -> Table:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "fine", f"{platform.system()} {platform.machine()}")
-    release = Path("/etc/nv_tegra_release")
-    if release.is_file():
-        yield Finding("Jetson", "fine", release.read_text(errors="replace").strip()[:80])
+    jetson = find_jetson()
+    if jetson is not None:
+        yield Finding("Jetson", "fine", str(jetson))
     yield Finding("Python", "fine", platform.python_version())
     present = []
     for package in ("spit-edge", *_PACKAGES):

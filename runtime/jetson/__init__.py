@@ -1,0 +1,1 @@
+"""NVIDIA Jetson: what device this is, how it is set up, and what power it draws."""
