@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtime.gpu.device_images import DeviceImages
 
 GROUP = "spit_edge.backends"
-AUTO_ORDER = ("tensorrt", "tensorrt-split", "onnxruntime", "torch")
+AUTO_ORDER = ("tensorrt", "tensorrt-split", "onnxruntime", "openvino", "torch")
 """What "auto" tries, best first."""
 
 Outputs = dict[str, NDArray[Any]]
@@ -73,6 +73,16 @@ class AsyncBackend(Backend, Protocol):
 
     def adopt(self, images: Any) -> DeviceImages:
         """Images that lie on the GPU, without a copy: ``runtime.gpu.device_images.adopt``."""
+
+
+@runtime_checkable
+class StagedBackend(Backend, Protocol):
+    """A back end whose stages can be told apart."""
+
+    def stages(
+        self, images: NDArray[np.uint8], *, seeds: NDArray[np.int64] | None = None
+    ) -> dict[str, float]:
+        """Run one batch alone; milliseconds of "labels", "features" and "trunk"."""
 
 
 def backend_names() -> list[str]:

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import AsyncBackend, Backend, Outputs, Pending, open_backend
+from runtime.backend import (
+    AsyncBackend,
+    Backend,
+    Outputs,
+    Pending,
+    StagedBackend,
+    open_backend,
+)
 from runtime.background import BackgroundRuns
 from runtime.bundle import Bundle
 from runtime.errors import BackendUnavailable, BundleError, ImageError, TokenBudgetExceeded
@@ -154,6 +161,20 @@ class Session:
             assert self._background is not None and isinstance(batch, np.ndarray)
             pending = self._background.submit(batch, seeds=chosen, tokens=tokens)
         return Ticket(pending, budget)
+
+    def stages(
+        self, images: NDArray[np.uint8], *, seeds: Sequence[int] | None = None
+    ) -> dict[str, float] | None:
+        """Milliseconds of "labels", "features" and "trunk" for one batch, up to the profile's size.
+
+        None where the back end cannot tell them apart.  Raises ImageError.
+        """
+        executor = self._opened()
+        batch = self._batch(images, executor)
+        if not isinstance(executor, StagedBackend):
+            return None
+        assert isinstance(batch, np.ndarray)
+        return executor.stages(batch, seeds=self._seeds(seeds, len(batch)))
 
     def close(self) -> None:
         """Finish what is in flight and release the back end; more than once does no harm."""

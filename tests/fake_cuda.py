@@ -42,9 +42,10 @@ class Block:
 
 @dataclass(eq=False)
 class Mark:
-    """What one recording of an event stands for."""
+    """What one recording of an event stands for; ``moment`` is the step it was reached at."""
 
     done: bool = False
+    moment: int = 0
 
 
 @dataclass(eq=False)
@@ -69,6 +70,7 @@ class FakeStream:
 
 @dataclass(eq=False)
 class FakeEvent:
+    timed: bool
     mark: Mark | None = None
 
 
@@ -86,6 +88,7 @@ class Attributes:
 class FakeCuda:
     """Stands in for the module.  ``seed`` decides the order of everything that may be reordered."""
 
+    cudaEventDefault = real.cudaEventDefault
     cudaEventDisableTiming = real.cudaEventDisableTiming
     cudaStreamNonBlocking = real.cudaStreamNonBlocking
     cudaHostAllocDefault = real.cudaHostAllocDefault
@@ -106,6 +109,8 @@ class FakeCuda:
         self.failures: dict[str, list[Status]] = {}
         self.broken: Status | None = None
         self.calls: list[str] = []
+        self.steps = 0
+        """Pieces of work done, which is the time that timed events tell."""
 
     def fail(self, name: str, status: Status) -> None:
         """Let the next call of the function ``name`` fail."""
@@ -172,8 +177,9 @@ class FakeCuda:
             return False
         work = self.random.choice(ready).queue.popleft()
         work.run()
+        self.steps += 1
         if work.marks:
-            work.marks.done = True
+            work.marks.done, work.marks.moment = True, self.steps
         return True
 
     def _run_until(self, reached: Callable[[], bool]) -> None:
@@ -343,7 +349,7 @@ class FakeCuda:
             status = self._enter("cudaEventCreateWithFlags")
             if int(status):
                 return status, None
-            event = FakeEvent()
+            event = FakeEvent(timed=flags == self.cudaEventDefault)
             self.events.add(event)
             return status, event
 
@@ -366,6 +372,15 @@ class FakeCuda:
             if mark is not None:
                 self._run_until(lambda: mark.done)
             return (self.broken or status,)
+
+    def cudaEventElapsedTime(self, start: FakeEvent, end: FakeEvent) -> tuple[Status, float | None]:
+        with self.lock:
+            status = self._enter("cudaEventElapsedTime")
+            if not (start.timed and end.timed and start.mark and end.mark):
+                return Status.cudaErrorInvalidResourceHandle, None
+            if not (start.mark.done and end.mark.done):
+                return Status.cudaErrorNotReady, None
+            return status, float(end.mark.moment - start.mark.moment)
 
 
 class Scratch:

@@ -133,12 +133,12 @@ def test_bytes_that_are_no_text(folder) -> None:
 
 def test_a_process_that_does_not_want_to_end(folder, monkeypatch) -> None:
     monkeypatch.setattr(meters, "_PATIENCE", 0.2)
-    fake_tegrastats(folder, "trap '' TERM\nwhile true; do sleep 0.05; done\n")
+    fake_tegrastats(folder, f"trap 'touch {folder}/asked' TERM\nwhile true; do sleep 0.05; done\n")
     before = children()
     with power_meter():
         assert len(children() - before) == 1
         time.sleep(0.1)
-    assert children() == before
+    assert (folder / "asked").exists() and children() == before
 
 
 @pytest.mark.parametrize("body", ["exit 1\n", "echo garbage\n"])

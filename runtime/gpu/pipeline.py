@@ -15,6 +15,7 @@ from runtime.backend import Outputs
 from runtime.errors import BackendUnavailable, SpitError
 from runtime.gpu.cuda import device_index, use_device
 from runtime.gpu.device_images import DeviceImages
+from runtime.gpu.stage_events import StageEvents
 
 SLOTS = 2
 """Batches in flight: one that the GPU computes and one that waits for it."""
@@ -24,11 +25,15 @@ Slot = TypeVar("Slot")
 
 @dataclass(frozen=True)
 class Batch:
-    """What a back end is asked to run; see :class:`runtime.backend.Backend`."""
+    """What a back end is asked to run; see :class:`runtime.backend.Backend`.
+
+    events  what to mark the stages with, if their times are asked for
+    """
 
     images: NDArray[np.uint8] | DeviceImages
     seeds: NDArray[np.int64] | None
     tokens: bool
+    events: StageEvents | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.backend import Outputs
 from runtime.bundle import Bundle
@@ -21,6 +22,7 @@ from runtime.gpu.memory import DeviceArray, PinnedArray, download, upload
 from runtime.gpu.network import Binding, Network
 from runtime.gpu.pipeline import SLOTS, Batch
 from runtime.gpu.pipelined_backend import PipelinedBackend, use_graphs
+from runtime.gpu.stage_events import StageEvents
 from runtime.gpu.tokenizer import FixedRegions, RegionFeatures, Superpixels, VoronoiCells
 from runtime.manifest import Manifest, TensorSpec
 
@@ -94,6 +96,13 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
         events = [stack.enter_context(Event()) for _ in range(3)]
         return _Slot(device, pinned, *events)
 
+    def stages(
+        self, images: NDArray[np.uint8], *, seeds: NDArray[np.int64] | None = None
+    ) -> dict[str, float]:
+        with StageEvents() as events:
+            self._pipeline.submit(Batch(images, seeds, False, events)).result()
+            return events.milliseconds()
+
     def _start(self, slot: _Slot, batch: Batch) -> None:
         """The slot's last batch is finished, so that nothing reads or writes its arrays."""
         count, stream = len(batch), self._tokenizer
@@ -115,6 +124,8 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
                 for n, array in slot.device.items()
             }
         )
+        if batch.events:
+            batch.events.end("trunk", self._trunk)
         for name in self._network.outputs:
             download(slot.device[name], slot.pinned[name], count, self._trunk)
         slot.classified.record(self._trunk)
@@ -126,6 +137,8 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
         else:
             upload(batch.images, slot.pinned["images"], self._images, stream)
             images = self._images.address
+        if batch.events:
+            batch.events.begin(stream)
         labels, counts = self._labels.address, slot.device["num_tokens"].address
         if isinstance(regions, Superpixels):
             regions.enqueue(count, images, labels, counts)
@@ -136,7 +149,11 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
             regions.enqueue(count, self._seeds.address, labels, counts)
         else:
             regions.enqueue(count, labels, counts)
+        if batch.events:
+            batch.events.end("labels", stream)
         self._features.enqueue(count, images, labels, counts, slot.device["tokens"].address)
+        if batch.events:
+            batch.events.end("features", stream)
 
     def _collect(self, slot: _Slot, batch: Batch) -> Outputs:
         # Both, even if the first one fails: afterwards the slot is used again.
