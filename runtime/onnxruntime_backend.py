@@ -12,67 +12,25 @@ from numpy.typing import NDArray
 
 from runtime.backend import Outputs
 from runtime.bundle import Bundle
+from runtime.cpu_backend import CpuBackend
 from runtime.errors import BackendUnavailable, BundleError, ExecutionError
 from runtime.manifest import Manifest
-from runtime.native_tokenizer import NativeTokenizer
 
 
-class OnnxRuntimeBackend:
-    """See :class:`runtime.backend.Backend`.
-
-    The trunk runs image by image on as many tokens as the image has, without the padding of the
-    token budget: that is less work, and what an image gives does not depend on its batch.  Rows of
-    outputs beyond an image's tokens are 0.
-    """
+class OnnxRuntimeBackend(CpuBackend):
+    """The trunk in ONNX Runtime."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self._manifest = bundle.manifest
-        self._session = cpu_session(self._manifest, bundle.trunk, threads)
-        self._tokenizer = NativeTokenizer(bundle, threads)
+        self._session = cpu_session(bundle.manifest, bundle.trunk, threads)
+        super().__init__(bundle, threads)
         self._names = [output.name for output in self._session.get_outputs()]
-        self._gives_tokens = any(spec.name == "tokens" for spec in bundle.manifest.outputs)
 
-    def run(
-        self,
-        images: NDArray[np.uint8],
-        *,
-        seeds: NDArray[np.int64] | None = None,
-        tokens: bool = False,
-    ) -> Outputs:
-        labels, counts = self._tokenizer.regions(images, seeds)
-        parts = [
-            self._run_one(images[one], labels[one], counts[one], tokens or self._gives_tokens)
-            for one in (slice(i, i + 1) for i in range(len(images)))
-        ]
-        outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return {"labels": labels, "num_tokens": counts, **outputs}
+    def trunk(self, tokens: NDArray[np.float32], num_tokens: NDArray[np.int32]) -> Outputs:
+        feeds = {"tokens": tokens, "num_tokens": num_tokens}
+        return run_session(self._session, self._names, feeds)
 
     def close(self) -> None:
         del self._session
-
-    def _run_one(
-        self,
-        image: NDArray[np.uint8],
-        labels: NDArray[np.int32],
-        counts: NDArray[np.int32],
-        with_tokens: bool,
-    ) -> Outputs:
-        budget = self._manifest.token_budget
-        rows = min(int(counts[0]), budget)
-        tokens = self._tokenizer.tokens(image, labels, counts, rows)
-        feeds = {"tokens": tokens, "num_tokens": counts}
-        outputs = run_session(self._session, self._names, feeds)
-        if with_tokens:
-            outputs["tokens"] = tokens
-        # The rows of tokens, of embeddings (behind the class token) and of attention.
-        return {
-            name: value if name == "logits" else _padded(value, budget - rows)
-            for name, value in outputs.items()
-        }
-
-
-def _padded(value: NDArray[Any], rows: int) -> NDArray[Any]:
-    return np.pad(value, [(0, 0), (0, rows)] + [(0, 0)] * (value.ndim - 2))
 
 
 def cpu_session(

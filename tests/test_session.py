@@ -29,7 +29,7 @@ def bundle(make_bundle):
     return make_bundle(height=96, width=128)
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "onnxruntime-graph"])
+@pytest.fixture(scope="module", params=["onnxruntime", "onnxruntime-graph", "openvino"])
 def session(bundle, request):
     with Session.open(bundle.path, request.param) as opened:
         yield opened
@@ -77,7 +77,7 @@ def test_bits_do_not_depend_on_place_in_the_batch(session, images) -> None:
         assert output.labels[place].tobytes() == alone.labels[0].tobytes()
         assert output.tokens[place].tobytes() == alone.tokens[0].tobytes()
         np.testing.assert_allclose(output.logits[place], alone.logits[0], atol=1e-5)
-        if session.backend == "onnxruntime":  # which takes one image at a time
+        if session.backend != "onnxruntime-graph":  # the others take one image at a time
             assert output.logits[place].tobytes() == alone.logits[0].tobytes()
 
 
@@ -109,7 +109,7 @@ def test_all_outputs_agree_and_are_zero_behind_the_last_token(make_bundle, image
     extras = ("tokens", "embeddings", "attention")
     built = make_bundle(height=96, width=128, outputs=extras)
     outputs = {}
-    for backend in ("onnxruntime", "onnxruntime-graph", "torch"):
+    for backend in ("onnxruntime", "onnxruntime-graph", "openvino", "torch"):
         with Session.open(built.path, backend) as opened:
             outputs[backend] = opened.run(images)
     ours = outputs.pop("onnxruntime")
@@ -122,12 +122,22 @@ def test_all_outputs_agree_and_are_zero_behind_the_last_token(make_bundle, image
                 np.testing.assert_allclose(found[:rows], wanted[:rows], atol=1e-4)
 
 
-def test_bfloat16_runs_in_torch_and_says_why_not_elsewhere(make_bundle) -> None:
+def test_bfloat16_runs_where_it_can_and_says_why_not_elsewhere(make_bundle) -> None:
     built = make_bundle(precision="bf16", height=96, width=128)
     assert built.passed and list(built.parity) == ["torch"]
     for backend in ("onnxruntime", "onnxruntime-graph"):
         with pytest.raises(BackendUnavailable, match="bfloat16"):
             Session.open(built.path, backend)
+    with Session.open(built.path) as opened:
+        assert opened.backend == "openvino"
+        assert [row.failures for row in self_check(opened)] == [()] * 3
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_openvino_passes_the_gates(make_bundle, precision) -> None:
+    built = make_bundle(precision=precision, height=96, width=128)
+    with Session.open(built.path, "openvino") as opened:
+        assert [row.failures for row in self_check(opened)] == [()] * 3
 
 
 def test_layouts_agree(session, images) -> None:
