@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.results import Result, read_results, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
-from benchmarks.tables import headline, tables
+from benchmarks.tables import headline, markdown, tables
 from runtime.command_line import DONE, guarded
 from runtime.errors import SpitError
 from runtime.progress import console
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="python -m benchmarks report [FILE ...]: tables and plots of results as they are",
+        epilog="python -m benchmarks report [FILE ...]: tables and plots without measuring",
     )
     quick = f"{' and '.join(QUICK)} at {' and '.join(str(side) for side in QUICK_SIZES)} pixels"
     parser.add_argument(
@@ -59,12 +59,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks report", description="Tables and plots without measuring."
+        prog="python -m benchmarks report",
+        description="Tables, plots and README.md of results, without measuring.",
     )
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help=f"JSON [all in {RESULTS.name}/]"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="plots [beside the files]")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to [beside the first file]")
     return parser
 
 
@@ -102,16 +103,22 @@ def _report(options: argparse.Namespace) -> int:
         raise ValueError(
             f"there are no results in {RESULTS}: python -m benchmarks all --out {RESULTS}"
         )
-    for file in files:
-        for result in read_results(file):
-            _print(result)
-            _draw(result, options.out or file.parent)
+    folder = options.out or files[0].parent
+    results = [result for file in files for result in read_results(file)]
+    sections = []
+    for result in sorted(results, key=lambda result: NAMES.index(result.suite)):
+        _print(result)
+        sections.append(markdown(result, _draw(result, folder)))
+    page = folder / "README.md"
+    page.write_text("\n".join(["# Results\n", *sections]), encoding="utf-8")
+    print(page)
     return DONE
 
 
 def _print(result: Result) -> None:
     out = console()
-    out.print(headline(result), markup=False)
+    for line in headline(result):
+        out.print(line, markup=False)
     for table in tables(result):
         out.print(table)
     for note in result.notes:
@@ -119,7 +126,8 @@ def _print(result: Result) -> None:
     out.print()
 
 
-def _draw(result: Result, folder: Path) -> None:
+def _draw(result: Result, folder: Path) -> str | None:
+    """The name of the plot in ``folder``, if there is one."""
     from benchmarks.plots import draw
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,9 +136,10 @@ def _draw(result: Result, folder: Path) -> None:
         drawn = draw(result, path)
     except ImportError as error:
         print(f"no plot: {error}; pip install 'spit-edge[bench]'", file=sys.stderr)
-        return
+        return None
     if drawn:
         print(path)
+    return path.name if drawn else None
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def test_numbers_are_shortened(figure, text) -> None:
     ("others", "says"), [(0.02, "idle machine"), (0.4, "LOADED"), (None, "LOADED")]
 )
 def test_a_loaded_machine_is_told(others, says) -> None:
-    assert says in headline(result(sample_rows(), others=others))
+    assert says in headline(result(sample_rows(), others=others))[-1]
 
 
 def test_processor_time_of_others_is_counted() -> None:
@@ -126,12 +126,13 @@ def test_processor_time_of_others_is_counted() -> None:
 
 
 def test_own_processor_time_is_not_that_of_others() -> None:
-    watch, start = Watch(), time.process_time()
+    watch, began, start = Watch(), time.monotonic(), time.process_time()
     while time.process_time() - start < 1.0:
         pass
+    own = 1.0 / (time.monotonic() - began)
     others = watch.company().others
-    # They may be at work here, but not on the core that this was on.
-    assert others is not None and others <= machine().cores - 0.5
+    # Others may have been at work, but not on what this has used of the cores.
+    assert others is not None and others <= machine().cores - own + 0.1
 
 
 @pytest.mark.parametrize("chart", [Chart(kind="lines"), Chart(kind="bars"),
@@ -165,7 +166,10 @@ def test_report_makes_tables_and_plots_without_measuring(tmp_path, capsys) -> No
     write_results([result(sample_rows())], tmp_path / "tokenizer.json")
     assert main(["report", str(tmp_path / "tokenizer.json"), "--out", str(tmp_path / "out")]) == 0
     assert "a title" in capsys.readouterr().out
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tokenizer.svg"]
+    made = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert set(made) == {"tokenizer.svg", "README.md"}
+    page = made["README.md"]
+    assert "](tokenizer.svg)" in page and "|  | peer | 5.00 | 4.00 | 6.00 | 2.50 | 191 |  |" in page
 
 
 @pytest.mark.parametrize(
