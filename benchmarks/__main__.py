@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=int, nargs="+", help="sides of images, in pixels")
     parser.add_argument("--models", nargs="+", help="models of the zoo")
     parser.add_argument(
-        "--precisions", nargs="+", choices=["fp32", "fp16"], default=["fp32", "fp16"]
+        "--precisions", nargs="+", choices=["fp32", "fp16", "bf16"], default=["fp32", "fp16"]
     )
     parser.add_argument("--rounds", type=int, default=7, help="at least 5 [%(default)s]")
     parser.add_argument(

@@ -22,10 +22,11 @@ from plugins.torch_ops import accelerate
 from runtime import BackendUnavailable, Session
 from runtime.backend import backend_names
 from runtime.bundle import Bundle
+from runtime.native_tokenizer import NativeTokenizer
 from spit_ref import Spit, load_model
 
-BACKENDS = ("onnxruntime", "onnxruntime-graph", "tensorrt", "tensorrt-split")
-OURS = "ours, onnxruntime"
+BACKENDS = ("onnxruntime", "openvino", "onnxruntime-graph", "tensorrt", "tensorrt-split")
+CPU_BACKENDS = BACKENDS[:3]
 TOKENIZER = "tokenizer and features"
 
 
@@ -70,19 +71,22 @@ def measure(settings: Settings) -> Iterator[Row]:
 def _model(
     name: str, precision: Precision, size: int, settings: Settings, shelf: BundleShelf
 ) -> Iterator[Row]:
+    what = f"{name} {precision}"
     contest = Contest([torch.from_numpy(image) for image in batches(size).values()])
     bundle = shelf.get(name, precision, size)
     with ExitStack() as stack:
         for backend in BACKENDS:
             _session(contest, stack, f"ours, {backend}", backend, bundle, settings.threads)
+        if not contest.functions:
+            raise BackendUnavailable(f"nothing runs {what} here: {contest.missing}")
+        ours = next(iter(contest.functions))
         plain = plain_vit(name)
         if plain is not None:
-            variant = f"{plain}, onnxruntime"
+            backend = ours.removeprefix("ours, ")
             vit = shelf.get(plain, precision, size)
-            _session(contest, stack, variant, "onnxruntime", vit, settings.threads)
+            _session(contest, stack, f"{plain}, {backend}", backend, vit, settings.threads)
         _reference(contest, load_model(name, weights="random"), precision)
         timings = time_in_turn(contest.functions, rounds=settings.rounds)
-    what = f"{name} {precision}"
     one = {variant: timing.each(len(contest.images)) for variant, timing in timings.items()}
     more: dict[str, dict[str, Figure]] = {}
     for variant, part in contest.before.items():
@@ -92,7 +96,7 @@ def _model(
             "% of all": 100 * spent / one[variant].median,
         }
     whole = {variant: timing for variant, timing in one.items() if variant not in contest.parts}
-    yield from timed_rows(what, size, whole, OURS, more=more)
+    yield from timed_rows(what, size, whole, ours, more=more)
     for variant, reason in contest.missing.items():
         yield Row(what=what, size=size, variant=variant, note=reason)
 
@@ -114,11 +118,22 @@ def _session(
         contest.missing[variant] = str(error)
         return
     contest.add(variant, lambda image: session.run(image.numpy()))
-    if backend in ("onnxruntime", "onnxruntime-graph"):
-        model = accelerate(load_model(bundle.manifest.model, weights="random"))
+    if backend in CPU_BACKENDS:
         part = f"{TOKENIZER} of {bundle.manifest.model}, native"
-        contest.add(part, model.tokenizer.tokens)
+        contest.add(part, _native_tokenizer(bundle, threads))
         contest.before[variant] = part
+
+
+def _native_tokenizer(bundle: Bundle, threads: int) -> Callable[[torch.Tensor], object]:
+    """What a session does before the trunk."""
+    native = NativeTokenizer(bundle, threads)
+
+    def tokenize(image: torch.Tensor) -> object:
+        images = image.numpy()
+        labels, counts = native.regions(images, None)
+        return native.tokens(images, labels, counts, int(counts.max()))
+
+    return tokenize
 
 
 def _reference(contest: Contest, model: Spit, precision: Precision) -> None:

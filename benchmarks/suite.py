@@ -27,7 +27,7 @@ class Settings:
 
     sizes: tuple[int, ...]
     models: tuple[str, ...]
-    precisions: tuple[Literal["fp32", "fp16"], ...]
+    precisions: tuple[Literal["fp32", "fp16", "bf16"], ...]
     rounds: int
     threads: int
     bundles: Path | None = None
