@@ -1,4 +1,4 @@
-"""``python -m runtime``: run images through a bundle, let it check itself, build its engines."""
+"""``python -m runtime``: run a bundle on images or a camera, check it, time it, build engines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from runtime.backend import backend_names
+from runtime.bench.command import add_bench_arguments, bench_command
+from runtime.camera.command import add_camera_arguments, camera_command
 from runtime.check_data import self_check
 from runtime.classes import class_name
 from runtime.command_line import DONE, FAILED, guarded
@@ -49,6 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine", help="build a TensorRT engine into a bundle")
     add_engine_arguments(engine)
     engine.set_defaults(command=_engine)
+
+    bench = commands.add_parser(
+        "bench", help="time a bundle here: latency, throughput, stages, memory, power"
+    )
+    add_bench_arguments(bench)
+    bench.set_defaults(command=bench_command)
+
+    camera = commands.add_parser(
+        "serve-camera", help="run the frames of a camera, a video or a folder, for hours"
+    )
+    add_camera_arguments(camera)
+    camera.set_defaults(command=camera_command)
 
     doctor = commands.add_parser(
         "doctor", help="what engines need, what there is of it here, and what to do"

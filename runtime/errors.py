@@ -15,6 +15,10 @@ class ImageError(SpitError):
     """An image cannot be read, does not fit the model's input, or cannot be written."""
 
 
+class CameraError(SpitError):
+    """A camera, video or folder gives no frames, or its results have no place."""
+
+
 class BackendUnavailable(SpitError):
     """The asked-for backend cannot run on this machine."""
 

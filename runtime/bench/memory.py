@@ -1,0 +1,37 @@
+"""Memory of this process and of the GPU."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from runtime.engines.device import current_device
+from runtime.errors import BackendUnavailable
+
+
+def resident_memory() -> int | None:
+    """Bytes of RAM that the process holds now; None where the system does not say."""
+    return _status("VmRSS")
+
+
+def peak_resident_memory() -> int | None:
+    """The most that it has held so far."""
+    return _status("VmHWM")
+
+
+def used_gpu_memory() -> int | None:
+    """Bytes in use on the GPU, by all processes; None without one."""
+    try:
+        device = current_device()
+    except BackendUnavailable:
+        return None
+    return device.total_memory - device.free_memory
+
+
+def _status(field: str) -> int | None:
+    try:
+        text = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
+    return None if found is None else int(found[1]) << 10

@@ -1,0 +1,1 @@
+"""``python -m runtime serve-camera``: a bundle on the frames of a camera, a video or a folder."""
