@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from export.arguments import add_build_arguments
+    from export.deploy.command import add_deploy_commands
 
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_doctor_arguments(doctor)
     doctor.set_defaults(command=doctor_command)
+
+    add_deploy_commands(commands)
 
     models = commands.add_parser("list", help="the models, their sizes, weights at hand")
     models.set_defaults(command=_list)

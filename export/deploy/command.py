@@ -1,0 +1,211 @@
+"""The command lines of ``deploy``, ``fleet`` and ``pack``: their options, and what they do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from export.deploy.deploy import deploy, refuse_random, rollback
+from export.deploy.devices import Device, read_devices
+from export.deploy.errors import CheckFailed, DeployError
+from export.deploy.fleet import run_fleet
+from export.deploy.options import DeployOptions
+from export.deploy.package import Package, make_package, write_archive
+from export.deploy.remote import Remote
+from export.deploy.reporter import PersonalReporter
+from export.deploy.target import parse_target
+from plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
+from runtime.bundle import Bundle
+from runtime.command_line import DONE, FAILED
+from runtime.progress import Steps
+
+PARALLEL = 8
+
+
+def add_deploy_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the three."""
+    one = commands.add_parser("deploy", help="bring a bundle to a device over ssh, checked there")
+    one.add_argument("bundle", type=Path)
+    one.add_argument("device", metavar="[USER@]HOST[:DIR]", help="as ssh knows it")
+    one.set_defaults(command=_deploy)
+
+    fleet = commands.add_parser("fleet", help="the same for many devices at a time")
+    fleet.add_argument("devices", type=Path, metavar="DEVICES.toml")
+    fleet.add_argument("bundle", type=Path)
+    fleet.add_argument(
+        "--parallel", type=_positive, default=PARALLEL, metavar="N", help=f"[{PARALLEL}]"
+    )
+    fleet.set_defaults(command=_fleet)
+
+    pack = commands.add_parser("pack", help="write what deploy would send to a tar file")
+    pack.add_argument("bundle", type=Path)
+    pack.add_argument("--out", type=Path, metavar="TAR", help="[BUNDLE.tar]")
+    pack.set_defaults(command=_pack)
+
+    for command in (one, fleet):
+        _add_device_options(command)
+    for command in (one, fleet, pack):
+        _add_package_options(command)
+
+
+def _add_device_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", metavar="SERVICE", help="of the service [the bundle's folder]")
+    engine = command.add_mutually_exclusive_group()
+    engine.add_argument(
+        "--engine-now",
+        dest="engine",
+        action="store_const",
+        const="now",
+        default="auto",
+        help="fail where no engine can be built [build one where that is possible]",
+    )
+    engine.add_argument("--no-engine", dest="engine", action="store_const", const="never")
+    command.add_argument("--backend", help="to check on [tensorrt with an engine, or onnxruntime]")
+    command.add_argument(
+        "--validate", action="store_true", help="compare with the reference here before it goes"
+    )
+    command.add_argument("--rollback", action="store_true", help="go back to the release before")
+    command.add_argument("--allow-random-weights", action="store_true")
+    command.add_argument(
+        "--keep", type=_positive, default=3, metavar="N", help="releases to keep there [3]"
+    )
+    command.add_argument("--ssh-config", type=Path, metavar="FILE", help="for ssh -F")
+
+
+def _add_package_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--wheel",
+        type=Path,
+        action="append",
+        default=[],
+        help="of spit-edge for the device; else it compiles the sources. May be repeated",
+    )
+    command.add_argument(
+        "--wheelhouse", type=Path, metavar="DIR", help="wheels for pip instead of its index"
+    )
+    command.add_argument(
+        "--plugins",
+        type=Path,
+        action="append",
+        metavar="LIB",
+        help=f"plugin library for devices that it fits; may be repeated [{BUILT}/*/{FILE_NAME}]",
+    )
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    reporter = PersonalReporter()
+    target = parse_target(options.device, options.name, _service(options), options.ssh_config)
+    if options.rollback:
+        with Remote(target, reporter) as remote:
+            print(rollback(remote))
+        return DONE
+    wishes = _wishes(options)
+    bundle = _bundle(options)
+    if options.validate and not _valid(options.bundle):
+        return FAILED
+    with _packed(bundle, options) as package, Remote(target, reporter) as remote:
+        return _reported(lambda: print(deploy(remote, package, wishes)), reporter)
+
+
+def _fleet(options: argparse.Namespace) -> int:
+    devices = read_devices(
+        options.devices,
+        _wishes(options),
+        service=options.name,
+        default_service=_service(options),
+        ssh_config=options.ssh_config,
+    )
+    if options.rollback:
+        return run_fleet(devices, _rolled_back, parallel=options.parallel)
+    bundle = _bundle(options)
+    if options.validate and not _valid(options.bundle):
+        return FAILED
+    with _packed(bundle, options) as package:
+
+        def work(remote: Remote, device: Device) -> str:
+            return f"uses {deploy(remote, package, device.options)}"
+
+        return run_fleet(devices, work, parallel=options.parallel)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    place = options.bundle.resolve()
+    out: Path = options.out or place.with_name(f"{place.name}.tar")
+    with _packed(Bundle.open(options.bundle), options) as package:
+        write_archive(package, out)
+        Steps().console.print(f"release {package.release}, {len(package.files)} files")
+    print(out)
+    return DONE
+
+
+def _rolled_back(remote: Remote, _: Device) -> str:
+    return f"uses {rollback(remote)} again"
+
+
+def _reported(work: Callable[[], None], reporter: PersonalReporter) -> int:
+    try:
+        work()
+    except CheckFailed as error:
+        reporter.line(f"failed: {error}")
+        return FAILED
+    return DONE
+
+
+def _bundle(options: argparse.Namespace) -> Bundle:
+    """Opened, its hashes compared; random weights are refused before anything else happens."""
+    bundle = Bundle.open(options.bundle)
+    refuse_random(bundle, allowed=options.allow_random_weights)
+    return bundle
+
+
+def _valid(bundle: Path) -> bool:
+    from export.validate import validate
+    from runtime.progress import console
+    from runtime.tables import parity_table
+
+    backend, rows = validate(bundle, Steps())
+    console().print(parity_table(rows, f"{bundle} on {backend}"))
+    return all(row.passed for row in rows)
+
+
+@contextmanager
+def _packed(bundle: Bundle, options: argparse.Namespace) -> Iterator[Package]:
+    # The ones built here for tests of this machine's CPU are no use to a device.
+    built = [path for path in sorted(BUILT.glob(f"*/{FILE_NAME}")) if _for_gpus(path)]
+    with make_package(
+        bundle,
+        wheels=options.wheel,
+        wheelhouse=options.wheelhouse,
+        plugins=built if options.plugins is None else options.plugins,
+    ) as package:
+        yield package
+
+
+def _for_gpus(library: Path) -> bool:
+    try:
+        return read_library(library).variant == "cuda"
+    except PluginLibraryError:
+        return False
+
+
+def _wishes(options: argparse.Namespace) -> DeployOptions:
+    return DeployOptions(
+        engine=options.engine,
+        backend=options.backend,
+        keep=options.keep,
+    )
+
+
+def _service(options: argparse.Namespace) -> str:
+    name: str = options.bundle.resolve().name
+    if not name:
+        raise DeployError(f"{options.bundle} is not a bundle")
+    return name
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)

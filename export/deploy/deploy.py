@@ -1,0 +1,95 @@
+"""A bundle onto one device, step by step; the version before it stays in use until the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from export.deploy.errors import CheckFailed, DeployError
+from export.deploy.facts import Facts, facts_from
+from export.deploy.needs import check_needs, compute_needs
+from export.deploy.options import DeployOptions
+from export.deploy.package import Package
+from export.deploy.plan import Plan, make_plan
+from export.deploy.remote import Remote
+from export.deploy.transfer import send
+from runtime.bundle import Bundle
+
+
+def refuse_random(bundle: Bundle, *, allowed: bool) -> None:
+    """DeployError for random weights, unless they are wanted."""
+    if bundle.manifest.weights.source == "random" and not allowed:
+        raise DeployError(
+            f"{bundle.path} has random weights, so its classes mean nothing: export it with "
+            "weights, or deploy it all the same with --allow-random-weights"
+        )
+
+
+def deploy(remote: Remote, package: Package, options: DeployOptions) -> str:
+    """Bring the package to the device, check it there, switch to it; the release's name.
+
+    What is there already is not done again.  Raises DeployError, CheckFailed or Unreachable; then
+    the device still uses what it used before.
+    """
+    reporter = remote.reporter
+    facts = facts_from(remote.call("facts"))
+    reporter.line(f"{remote.target.host}: {facts}")
+    plan = make_plan(package, facts, options)
+    for remark in plan.remarks:
+        reporter.line(remark)
+    _transfer(remote, package, plan, facts)
+    answer = remote.call("activate", **_request(package, plan, facts, options))
+    if not answer["passed"]:
+        before = f"{facts.current} stays in use" if facts.current else "nothing is in use"
+        raise CheckFailed(
+            f"{package.release} does not give the reference's results on "
+            f"{remote.target.host}: {before}"
+        )
+    for name in answer["removed"]:
+        reporter.line(f"removed the old release {name}")
+    reporter.line(f"{remote.target.host} uses {facts.root}/current -> {package.release}")
+    return package.release
+
+
+def rollback(remote: Remote) -> str:
+    """Go back to the release before; its name.  Raises DeployError if there is none."""
+    release = str(remote.call("rollback")["release"])
+    remote.reporter.line(f"{remote.target.host} uses {release} again")
+    return release
+
+
+def _transfer(remote: Remote, package: Package, plan: Plan, facts: Facts) -> None:
+    wanted = {file.sha256: file.bytes for file in package.files.values()}
+    answer = remote.call("compare", files=wanted, venv=plan.venv_key(package, facts))
+    missing: dict[str, int] = answer["missing"]
+    to_send = sum(wanted[sha256] - have for sha256, have in missing.items())
+    needs = compute_needs(package, plan, to_send, venv_there=answer["venv"])
+    remote.reporter.line(str(needs))
+    check_needs(needs, facts)
+    send(remote, facts.root, package.files, missing, rsync=facts.rsync)
+    remote.reporter.line(
+        f"sent {len(missing)} of {len(wanted)} files, {to_send / 1e6:.2f} MB"
+        if missing
+        else f"nothing to send: all {len(wanted)} files are there"
+    )
+
+
+def _request(package: Package, plan: Plan, facts: Facts, options: DeployOptions) -> dict[str, Any]:
+    """What ``activate`` of ``device/main.py`` is told."""
+    from_sources = plan.install == package.sources
+    plugin = {"prebuilt": plan.prebuilt, "sm": plan.build_sm}
+    return {
+        "release": package.release,
+        "files": {path: file.sha256 for path, file in package.files.items()},
+        "venv": {
+            "key": plan.venv_key(package, facts),
+            "possible": facts.venv,
+            "file": plan.install,
+            "extras": plan.extras,
+            "what": f"{'compiling and ' if from_sources else ''}installing the runtime",
+        },
+        "plugin": plugin if plan.prebuilt or plan.build_sm else None,
+        "engine": plan.part,
+        "backend": plan.backend,
+        "runs": options.runs,
+        "keep": options.keep,
+    }

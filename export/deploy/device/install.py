@@ -1,0 +1,125 @@
+"""A release made ready: its Python environment, plugin library and engine, and its check."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from export.deploy.device.protocol import Refused, attempt, run, say, step
+from export.deploy.device.store import VENVS
+
+READY = "ready"
+"""A file that says an environment is complete."""
+PLUGIN = Path("bundle") / "plugins" / "libspit_plugins.so"
+_NO_VENV = (
+    "python3 on the device cannot make environments: install python3-venv there "
+    "(sudo apt-get install python3-venv)"
+)
+LATENCY = """
+import json, sys, time
+from runtime import Session
+from runtime.check_data import read_check
+with Session.open(sys.argv[1], sys.argv[2]) as session:
+    image = next(iter(read_check(session.bundle).values()))[0]
+    times = []
+    for _ in range(3 + int(sys.argv[3])):
+        start = time.perf_counter()
+        session.run(image, truncate=True)
+        times.append(1e3 * (time.perf_counter() - start))
+print(json.dumps(times[3:]))
+"""
+
+
+def make_venv(root: Path, folder: Path, wanted: Mapping[str, Any]) -> Path:
+    """The environment ``wanted["key"]``, made unless it is complete; the release points to it.
+
+    It sees the system's packages, so that numpy and TensorRT are the ones of the device.
+    """
+    venv = root / VENVS / str(wanted["key"])
+    if not (venv / READY).exists():
+        if not wanted["possible"]:
+            raise Refused(_NO_VENV)
+        with step("making the Python environment"):
+            shutil.rmtree(venv, ignore_errors=True)
+            run([sys.executable, "-m", "venv", "--system-site-packages", str(venv)])
+        with step(wanted["what"]):
+            _pip(venv, folder, wanted, f"spit-edge[{wanted['extras']}] @ {_url(folder, wanted)}")
+        (venv / READY).touch()
+    link, fresh = folder / "venv", folder / ".venv.new"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(Path("..") / ".." / VENVS / venv.name)
+    fresh.replace(link)
+    return venv
+
+
+def place_plugin(venv: Path, folder: Path, wanted: Mapping[str, Any]) -> None:
+    """The plugin library that was chosen, or one built here for the GPU; once."""
+    place = folder / PLUGIN
+    if place.exists():
+        return
+    place.parent.mkdir(exist_ok=True)
+    if wanted["prebuilt"]:
+        with step("taking the prebuilt plugin library"):
+            fresh = place.with_name(".new")
+            fresh.unlink(missing_ok=True)
+            os.link(folder / wanted["prebuilt"], fresh)
+            fresh.replace(place)
+        return
+    with step(f"building the plugin library for sm_{wanted['sm']}"):
+        for rest in place.parent.glob(".build-*"):
+            shutil.rmtree(rest)
+        if shutil.which("cmake") is None:
+            _pip(venv, folder, wanted, "cmake>=3.20")
+        command = ["-m", "plugins", "build", "--arch", str(wanted["sm"]), "--out", str(place)]
+        run([_python(venv), *command], env=_path(venv))
+
+
+def build_engine(venv: Path, folder: Path, part: str) -> None:
+    """The engine, unless there is one that fits."""
+    with step(f"building the engine of the {part} graph"):
+        bundle = str(folder / "bundle")
+        run([_python(venv), "-m", "runtime", "engine", bundle, "--part", part], env=_path(venv))
+
+
+def check(venv: Path, folder: Path, backend: str, runs: int) -> bool:
+    """Whether the bundle's own images give the reference's answers; sends table and latencies."""
+    bundle = str(folder / "bundle")
+    with step(f"checking on {backend}"):
+        done = attempt(
+            [_python(venv), "-m", "runtime", "check", bundle, "--backend", backend], _path(venv)
+        )
+    # 1 is also the status of an exception; then there is no table.
+    if done.returncode not in (0, 1) or not done.stdout:
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise Refused(f"the check did not run: {last}")
+    say("table", text=done.stdout)
+    passed = done.returncode == 0
+    if passed and runs:
+        with step("timing"):
+            printed = run([_python(venv), "-c", LATENCY, bundle, backend, str(runs)], _path(venv))
+        say("latency", milliseconds=json.loads(printed.splitlines()[-1]))
+    return passed
+
+
+def _pip(venv: Path, folder: Path, wanted: Mapping[str, Any], requirement: str) -> None:
+    house = folder / "wheelhouse"
+    offline = ["--no-index", "--find-links", str(house)] if house.is_dir() else []
+    pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    run([_python(venv), *pip, *offline, requirement], env=_path(venv))
+
+
+def _url(folder: Path, wanted: Mapping[str, Any]) -> str:
+    return (folder / str(wanted["file"])).resolve().as_uri()
+
+
+def _python(venv: Path) -> str:
+    return str(venv / "bin" / "python")
+
+
+def _path(venv: Path) -> dict[str, str]:
+    return {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

@@ -1,0 +1,99 @@
+"""One call: a request comes on stdin, is done, and ends with a result or an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from export.deploy.device.facts import facts
+from export.deploy.device.install import READY, build_engine, check, make_venv, place_plugin
+from export.deploy.device.protocol import Refused, die_with_connection, say, sentence
+from export.deploy.device.store import (
+    VENVS,
+    adopt,
+    assemble,
+    clean,
+    locked,
+    missing,
+    receive,
+)
+from export.deploy.device.switch import rollback, switch
+
+Request = dict[str, Any]
+
+
+def main() -> None:
+    """Answer the request; the exit status is 0 if it is done."""
+    request: Request = json.loads(sys.stdin.buffer.readline())
+    code = 1
+    try:
+        say("result", value=_OPERATIONS[request["operation"]](_root(request), request))
+        code = 0
+    except Refused as error:
+        say("error", text=str(error))
+    except tarfile.ReadError:
+        say("error", text="the connection broke while files were sent: deploy again")
+    except OSError as error:
+        say("error", text=sentence(error))
+    # The lifeline's thread is waiting for stdin, which would hold up an orderly end.
+    os._exit(code)
+
+
+def _root(request: Request) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(request["root"])))
+
+
+def _facts(root: Path, _: Request) -> Request:
+    return facts(root)
+
+
+def _compare(root: Path, request: Request) -> Request:
+    with locked(root):
+        absent = missing(root, request["files"])
+        return {"missing": absent, "venv": (root / VENVS / request["venv"] / READY).exists()}
+
+
+def _receive(root: Path, request: Request) -> None:
+    with locked(root):
+        receive(root, sys.stdin.buffer)
+
+
+def _adopt(root: Path, request: Request) -> None:
+    with locked(root):
+        adopt(root, request["files"])
+
+
+def _activate(root: Path, request: Request) -> Request:
+    die_with_connection()
+    with locked(root):
+        folder = assemble(root, request["release"], request["files"])
+        venv = make_venv(root, folder, request["venv"])
+        if request["plugin"]:
+            place_plugin(venv, folder, request["plugin"])
+        if request["engine"]:
+            build_engine(venv, folder, request["engine"])
+        if not check(venv, folder, request["backend"], request["runs"]):
+            return {"passed": False}
+        switch(root, request["release"])
+        return {"passed": True, "removed": clean(root, request["keep"])}
+
+
+def _rollback(root: Path, _: Request) -> Request:
+    if not root.is_dir():
+        raise Refused(f"there is no {root} on the device")
+    with locked(root):
+        return {"release": rollback(root)}
+
+
+_OPERATIONS = {
+    "facts": _facts,
+    "compare": _compare,
+    "receive": _receive,
+    "adopt": _adopt,
+    "activate": _activate,
+    "rollback": _rollback,
+}

@@ -1,0 +1,92 @@
+"""Disk and memory that a deployment takes, computed before it begins."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from export.deploy.errors import DeployError
+from export.deploy.facts import Facts
+from export.deploy.package import Package
+from export.deploy.plan import Plan
+from runtime.bundle import WEIGHTS
+
+VENV_BYTES = {"onnxruntime": 250_000_000, "tensorrt": 150_000_000}
+"""Of an environment with the packages that its extra brings; others are taken for the largest."""
+PIP_BYTES = 30_000_000
+RESERVE = 50_000_000
+"""Of the disk, for logs, temporary files and a plugin library."""
+COPIES_TO_BUILD = 4
+"""Of the weights in memory while TensorRT builds: the parsed graph, the builder's own, the
+finished engine on the GPU, and its serialized form."""
+COPIES_TO_RUN = {"tensorrt": 1, "onnxruntime": 3}
+"""Of the weights in memory while it runs; ONNX Runtime on a CPU keeps fp16 weights as fp32, too."""
+PROCESS_BYTES = {"tensorrt": 1_000_000_000, "onnxruntime": 200_000_000}
+"""What a process takes with no model at all: Python, the libraries, with a GPU CUDA's context."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes; ``build`` is 0 where no engine is built."""
+
+    disk: int
+    run: int
+    build: int
+
+    @property
+    def memory(self) -> int:
+        return max(self.run, self.build)
+
+    def __str__(self) -> str:
+        build = f", building {_gb(self.build)}" if self.build else ""
+        return f"needs: {_gb(self.disk)} of disk; memory: running {_gb(self.run)}{build}"
+
+
+def compute_needs(package: Package, plan: Plan, to_send: int, *, venv_there: bool) -> Needs:
+    """What the steps of ``plan`` take with ``to_send`` bytes to transfer.
+
+    Memory is a lower bound: copies of the weights that are held at the same time, and the process.
+    """
+    weights = package.files[f"bundle/{WEIGHTS}"].bytes
+    kind = "tensorrt" if plan.part is not None else "onnxruntime"
+    engine = weights if plan.part is not None else 0
+    venv = 0 if venv_there else _venv_bytes(package, plan)
+    return Needs(
+        disk=to_send + venv + engine + RESERVE,
+        run=COPIES_TO_RUN[kind] * weights + PROCESS_BYTES[kind],
+        build=COPIES_TO_BUILD * weights + PROCESS_BYTES[kind] if plan.part is not None else 0,
+    )
+
+
+def check_needs(needs: Needs, facts: Facts) -> None:
+    """DeployError if the device has less."""
+    if needs.disk > facts.disk_free:
+        raise DeployError(
+            f"{facts.root} on the device has {_gb(facts.disk_free)} free but {_gb(needs.disk)} are "
+            "needed: free some space, or choose a folder on another disk"
+        )
+    if facts.memory_free is not None and needs.memory > facts.memory_free:
+        raise DeployError(
+            f"the device has {_gb(facts.memory_free)} of memory free but {_gb(needs.memory)} are "
+            "needed: end other programs, add swap, or deploy a smaller model"
+        )
+
+
+def _venv_bytes(package: Package, plan: Plan) -> int:
+    if not package.wheelhouse:
+        return VENV_BYTES.get(plan.extras, max(VENV_BYTES.values()))
+    return PIP_BYTES + sum(_unpacked_sizes(package))
+
+
+def _unpacked_sizes(package: Package) -> Iterator[int]:
+    for file in package.wheelhouse:
+        try:
+            with zipfile.ZipFile(file.source) as wheel:
+                yield sum(info.file_size for info in wheel.infolist())
+        except zipfile.BadZipFile as error:
+            raise DeployError(f"{file.source} is not a wheel") from error
+
+
+def _gb(number: int) -> str:
+    return f"{number / 1e9:.2f} GB"

@@ -1,0 +1,80 @@
+"""What is told while a bundle is deployed: to a person at a terminal, or to a table of devices."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from runtime.progress import Steps
+
+
+class Reporter(Protocol):
+    """Hears of everything."""
+
+    def line(self, text: str) -> None:
+        """A fact or a result."""
+
+    def event(self, event: dict[str, Any]) -> None:
+        """An event of the device: step, done, table or latency."""
+
+    def sending(self, total: int) -> None:
+        """A transfer of so many bytes begins."""
+
+    def sent(self, done: int) -> None:
+        """So many of them are there."""
+
+    def transfer_ended(self) -> None:
+        """Whether or not all were sent."""
+
+
+def latency_line(milliseconds: Sequence[float]) -> str:
+    """p50, p90 and p99 of an image, the nearest rank."""
+    ranked = sorted(milliseconds)
+    shown = [ranked[min(len(ranked) - 1, (len(ranked) * p) // 100)] for p in (50, 90, 99)]
+    named = ", ".join(f"p{p} {ms:.1f}" for p, ms in zip((50, 90, 99), shown, strict=True))
+    return f"latency of one image in ms, {len(ranked)} runs: {named}"
+
+
+class PersonalReporter:
+    """Lines and a bar on stderr; tables on stdout."""
+
+    def __init__(self) -> None:
+        self.console = Steps().console
+        self._bar: Progress | None = None
+
+    def line(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def event(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "done":
+            self.line(f"{event['what']} {event['seconds']:.1f} s")
+        elif kind == "table":
+            sys.stdout.write(event["text"])
+            sys.stdout.flush()
+        elif kind == "latency":
+            print(latency_line(event["milliseconds"]), flush=True)
+
+    def sending(self, total: int) -> None:
+        columns = (
+            TextColumn("sending"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+        )
+        self._bar = Progress(*columns, console=self.console, transient=True)
+        self._bar.add_task("sending", total=total)
+        if self.console.is_terminal:
+            self._bar.start()
+
+    def sent(self, done: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+
+    def transfer_ended(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,76 @@
+"""A bundle goes to a device on loopback: sent, installed, checked, switched to, taken back."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.bundles import variation
+from tests.deploy.conftest import Device
+
+
+def sent(device: Device, bundle: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Deploy; the release's name, and what was told."""
+    assert device.deploy(bundle) == 0
+    printed = capsys.readouterr()
+    return printed.out.splitlines()[-1], printed.out + printed.err
+
+
+def test_first_again_other_and_back(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    previous = device.root / "previous"
+    first, told = sent(device, bundle, capsys)
+    assert device.release() == first and not previous.exists()
+    # The device compared labels and tokens to the bit, and says so.
+    assert told.count("equal   equal") == 3
+    assert "latency of one image in ms, 20 runs: p50" in told
+    assert "no engine and no plugin library" in told
+    python = device.current / "venv" / "bin" / "python"
+    absent = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnx'))"
+    said = subprocess.run([python, "-c", absent], cwd="/", capture_output=True, text=True, env={})
+    assert said.stdout.split() == ["None", "None"]
+
+    again, told = sent(device, bundle, capsys)
+    assert again == device.release() == first and not previous.exists()
+    assert "nothing to send" in told and "installing" not in told
+
+    second, told = sent(device, variation(bundle, tmp_path / "other"), capsys)
+    assert second == device.release() != first
+    # parity.json, manifest.json and package.json.
+    assert "sent 3 of" in told and "installing" not in told
+    assert previous.resolve().name == first
+
+    assert device.deploy(bundle, "--rollback") == 0
+    assert device.release() == first and previous.resolve().name == second
+
+
+def test_old_releases_go(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    names = [sent(device, bundle, capsys)[0]]
+    for number in range(3):
+        bundle = variation(bundle, tmp_path / str(number))
+        assert device.deploy(bundle, "--keep", "2") == 0
+        names.append(capsys.readouterr().out.splitlines()[-1])
+    assert len(set(names)) == 4
+    kept = {path.name for path in (device.root / "releases").iterdir()}
+    assert kept == set(names[-2:])
+    # Each object is still part of a release, and the environment is still there.
+    assert all(path.stat().st_nlink > 1 for path in (device.root / "objects").iterdir())
+    assert device.release() == names[-1]
+
+
+def test_without_rsync(device: Device, bundle: Path, capsys) -> None:
+    (device.tools / "rsync").unlink(missing_ok=True)
+    first, told = sent(device, bundle, capsys)
+    assert device.release() == first and "sent" in told
+    assert "nothing to send" in sent(device, bundle, capsys)[1]
+
+
+def test_a_damaged_file_on_the_device_is_sent_again(device: Device, bundle: Path, capsys) -> None:
+    first, _ = sent(device, bundle, capsys)
+    model = device.current / "bundle" / "model.onnx"
+    data = model.read_bytes()
+    model.write_bytes(b"x" + data[1:])
+    again, told = sent(device, bundle, capsys)
+    assert "sent 1 of" in told and again == first
+    assert device.release() == first and model.read_bytes() == data

@@ -1,0 +1,134 @@
+"""A deployment that ends in the middle: what has arrived is kept, and nothing runs on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from export.deploy.reporter import PersonalReporter
+from tests.deploy.bundles import variation
+from tests.deploy.conftest import Device
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def wait_until(met: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def running_on(device: Device) -> list[str]:
+    """Command lines of processes whose folder, or an open file of theirs, is the device's."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(device.root) in words or os.readlink(process / "cwd") == str(device.home):
+                found.append(words)
+        except OSError:
+            continue
+    return [words for words in found if words]
+
+
+def start(device: Device, bundle: Path, path: str = "") -> subprocess.Popen[str]:
+    environment = {**os.environ, "PATH": f"{path}{os.environ['PATH']}"}
+    words = [sys.executable, "-m", "export", *device.command(bundle)]
+    return subprocess.Popen(
+        words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def sent(told: str) -> tuple[int, int, float]:
+    """Files sent, files in all, megabytes."""
+    found = re.search(r"sent (\d+) of (\d+) files, ([\d.]+) MB", told)
+    assert found, told
+    return int(found[1]), int(found[2]), float(found[3])
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
+def test_killed_while_sending_with_rsync(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "rsync").write_text(f'#!/bin/sh\nexec {shutil.which("rsync")} --bwlimit=8m "$@"\n')
+    (slow / "rsync").chmod(0o755)
+    deploying = start(device, bundle, f"{slow}:")
+    incoming = device.root / "incoming"
+
+    def some() -> bool:
+        return incoming.is_dir() and sum(p.stat().st_size for p in incoming.iterdir()) > 6_000_000
+
+    try:
+        wait_until(some)
+    finally:
+        deploying.kill()
+        deploying.communicate()
+    # rsync here lives on without its parent until its connection ends, which it soon does.
+    wait_until(lambda: not running_on(device))
+    assert not device.current.exists()
+    assert device.deploy(bundle) == 0
+    capsys.readouterr()
+    device.release()
+
+
+def test_interrupted_while_sending_with_tar(device: Device, bundle, capsys, monkeypatch) -> None:
+    """The file that was under way goes on where it stopped."""
+    (device.tools / "rsync").unlink(missing_ok=True)
+    plain = PersonalReporter.sent
+
+    def stop_at(reporter: PersonalReporter, done: int) -> None:
+        plain(reporter, done)
+        if done > 20_000_000:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PersonalReporter, "sent", stop_at)
+    assert device.deploy(bundle) == 130
+    capsys.readouterr()
+    monkeypatch.undo()
+    wait_until(lambda: not running_on(device))
+    arrived = sum(path.stat().st_size for path in (device.root / "incoming").iterdir())
+    assert arrived > 10_000_000
+    assert device.deploy(bundle) == 0
+    told = capsys.readouterr()
+    _, _, megabytes = sent(told.err)
+    packed = sum(path.stat().st_size for path in (device.root / "objects").iterdir())
+    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.02)
+    device.release()
+
+
+def test_interrupted_while_installing(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    """Ctrl-C ends pip on the device, too; the version before stays, and the next try goes on."""
+    deploying = start(device, bundle)
+    try:
+        wait_until(lambda: any((device.root / "venvs").glob("*/lib/*/site-packages/numpy*")))
+        deploying.send_signal(signal.SIGINT)
+        _, told = deploying.communicate(timeout=60)
+    finally:
+        deploying.kill()
+    assert deploying.returncode == 130 and told.splitlines()[-1] == "interrupted"
+    wait_until(lambda: not running_on(device), seconds=10)
+    assert not device.current.exists()
+    assert device.deploy(bundle) == 0
+    assert "nothing to send" in capsys.readouterr().err
+    first = device.release()
+
+    # The same with a version in use: it stays so.
+    deploying = start(device, variation(bundle, tmp_path / "other"))
+    try:
+        wait_until(lambda: len(list((device.root / "releases").iterdir())) == 2)
+        deploying.kill()
+        deploying.communicate()
+    finally:
+        deploying.kill()
+    wait_until(lambda: not running_on(device), seconds=30)
+    assert device.release() == first
