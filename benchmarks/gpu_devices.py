@@ -11,7 +11,7 @@ an assumption on the low side, the same for all devices (a Jetson's CPU takes lo
 
 @dataclass(frozen=True)
 class GpuDevice:
-    """bandwidth in bytes per second; clock in Hz, the highest; ``source`` names the document."""
+    """bandwidth in bytes per second; clock in Hz, the highest of the document; ``source`` names the document."""
 
     name: str
     bandwidth: float
@@ -27,7 +27,7 @@ class GpuDevice:
 
 GPU_DEVICES = (
     GpuDevice(
-        "Jetson Orin Nano 8GB",
+        "Jetson Orin Nano 8GB, Super",
         102e9,
         1024,
         1.02e9,

@@ -81,8 +81,9 @@ def _busy_seconds() -> float | None:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     except OSError:
         return None
-    user, nice, system, _idle, _wait, irq, soft = (int(field) for field in fields[1:8])
-    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    # Stolen time is that of other guests on the same host.
+    user, nice, system, _idle, _wait, irq, soft, stolen = (int(field) for field in fields[1:9])
+    return (user + nice + system + irq + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def _own_seconds() -> float:

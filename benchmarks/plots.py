@@ -103,7 +103,7 @@ def _bars(axis: Any, rows: Sequence[Row], result: Result) -> None:
         low = [value - (row.p10 or value) for row, value in zip(rows, values, strict=True)]
         high = [(row.p90 or value) - value for row, value in zip(rows, values, strict=True)]
         axis.errorbar(values, places, xerr=[low, high], fmt="none", ecolor="#444444", capsize=2)
-    axis.bar_label(bars, fmt="{:,.4g}", padding=6, fontsize=7)
+    axis.bar_label(bars, fmt="{:,.3g}", padding=6, fontsize=7)
     axis.set_yticks(places, [row.variant for row in rows])
     axis.invert_yaxis()
     axis.margins(x=0.18)
