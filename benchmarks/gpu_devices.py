@@ -11,7 +11,7 @@ an assumption on the low side, the same for all devices (a Jetson's CPU takes lo
 
 @dataclass(frozen=True)
 class GpuDevice:
-    """bandwidth in bytes per second; clock in Hz, the highest that the document ``source`` gives."""
+    """bandwidth in bytes a second; clock in Hz, the highest that the document ``source`` gives."""
 
     name: str
     bandwidth: float
