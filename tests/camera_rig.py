@@ -82,4 +82,5 @@ def read_all(
     frames = []
     while (frame := queue.get(0.0)) is not None:
         frames.append(frame)
+    queue.check()
     return frames, reader, said

@@ -72,15 +72,16 @@ def test_the_end_wakes_everybody_and_forgets_what_comes_later() -> None:
     assert drain(queue) == [0] and queue.exhausted
 
 
-def test_an_error_comes_behind_the_frames() -> None:
+def test_the_error_that_the_frames_ended_with() -> None:
     queue = FrameQueue(2, "oldest")
     queue.put(frame(0))
+    queue.check()
     queue.end(lost())
     queue.end()
-    assert queue.get(0.0).number == 0
+    assert drain(queue) == [0] and queue.exhausted
     for _ in range(2):
         with pytest.raises(CameraError):
-            queue.get(0.0)
+            queue.check()
 
 
 def test_get_waits_no_longer_than_it_is_told() -> None:

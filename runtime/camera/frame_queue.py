@@ -61,19 +61,14 @@ class FrameQueue:
             self._changed.notify_all()
 
     def get(self, timeout: float) -> Frame | None:
-        """The next frame, waited for up to ``timeout`` seconds.
-
-        Raises, behind the last frame, the error that the frames ended with.
-        """
+        """The next frame, waited for up to ``timeout`` seconds; None if there is none."""
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._ended, timeout)
-            if self._frames:
-                frame = self._frames.popleft()
-                self._changed.notify_all()
-                return frame
-            if self._error is not None:
-                raise self._error
-            return None
+            if not self._frames:
+                return None
+            frame = self._frames.popleft()
+            self._changed.notify_all()
+            return frame
 
     def end(self, error: Exception | None = None) -> None:
         """No more frames come; those that wait can still be had."""
@@ -81,6 +76,12 @@ class FrameQueue:
             if not self._ended:
                 self._ended, self._error = True, error
             self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise the error that the frames ended with, if there was one."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
 
     @property
     def exhausted(self) -> bool:

@@ -61,6 +61,8 @@ class CameraService:
         while self._pending:
             self._finish_oldest()
         self._tell(last=True)
+        if self._queue.exhausted:
+            self._queue.check()
 
     def _begin(self, frame: Frame) -> None:
         size = self._session.bundle.manifest.preprocessing
