@@ -87,7 +87,7 @@ def test_a_camera_that_is_lost_and_opened_again(fake_cv2) -> None:
 def test_a_camera_that_is_not_there(fake_cv2) -> None:
     FakeCapture.there = False
     source = find_source("3")
-    with pytest.raises(CameraError, match="cannot be opened"):
+    with pytest.raises(CameraError, match="/dev/video3 cannot be opened"):
         source.open()
     assert FakeCapture.made[0].released
 

@@ -74,6 +74,7 @@ class OpenCvSource:
     def __init__(self, target: int | str, api: str, *, live: bool) -> None:
         self.live = live
         self._target, self._api, self._capture = target, api, None
+        self._name = f"/dev/video{target}" if isinstance(target, int) else target
         self._cv2 = _opencv()
         if api == "CAP_GSTREAMER" and not _has_gstreamer(self._cv2):
             raise BackendUnavailable(
@@ -86,17 +87,17 @@ class OpenCvSource:
         capture: Any = self._cv2.VideoCapture(self._target, getattr(self._cv2, self._api))
         if not capture.isOpened():
             capture.release()
-            raise CameraError(f"{self._target} cannot be opened: is it there, and free to use?")
+            raise CameraError(f"{self._name} cannot be opened: is it there, and free to use?")
         self._capture = capture
 
     def read(self) -> Pixels | None:
         if self._capture is None:
-            raise CameraError(f"{self._target} is not open")
+            raise CameraError(f"{self._name} is not open")
         good, frame = self._capture.read()
         if good:
             return _as_rgb(frame)
         if self.live:
-            raise CameraError(f"{self._target} gives no more frames")
+            raise CameraError(f"{self._name} gives no more frames")
         return None
 
     def close(self) -> None:
