@@ -7,7 +7,7 @@ PY     := $(VENV)/bin/python
 CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/native tests/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
-.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 lint clean
+.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
@@ -55,6 +55,14 @@ fuzz: $(VENV)/installed
 # The native ops for arm64, under qemu; needs a cross compiler.
 test-arm64: $(VENV)/installed
 	PYTHON=$(PY) tests/native/arm64.sh
+
+# Deployment over ssh to this machine; needs sshd (Debian: openssh-server).
+test-deploy: $(VENV)/installed
+	$(PY) -m pytest -rA tests/deploy
+
+# The same to an arm64 machine under qemu; root, debootstrap, qemu-user-static. Half an hour at first.
+test-deploy-arm64: $(VENV)/installed
+	$(PY) -m pytest -rA -m slow tests/deploy/test_arm64.py
 
 clean:
 	rm -rf $(VENV) build dist demo.png *.egg-info .pytest_cache .mypy_cache .ruff_cache

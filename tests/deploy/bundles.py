@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 
+_LINES = itertools.count(1)
 
-def variation(bundle: Path, place: Path, name: str = "parity.json") -> Path:
-    """A bundle in which one file has other bytes that mean the same: another release."""
+
+def variation(bundle: Path, place: Path) -> Path:
+    """A bundle in which parity.json has bytes that no other has, and that mean the same."""
     copy = Path(shutil.copytree(bundle, place))
-    path = copy / name
-    path.write_bytes(path.read_bytes() + b"\n")
-    return _listed(copy, name)
+    path = copy / "parity.json"
+    path.write_bytes(path.read_bytes() + b"\n" * next(_LINES))
+    return _listed(copy, path.name)
 
 
 def wrong_answers(bundle: Path, place: Path) -> Path:

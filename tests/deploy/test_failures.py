@@ -188,7 +188,7 @@ def test_folder_of_somebody_else(device: Device, other: Path, capsys) -> None:
 
 
 def test_nothing_to_go_back_to(device: Device, other: Path, capsys) -> None:
-    assert "no earlier release" in refused(device, other, capsys, "--rollback", "--name", "none")
+    assert "there is no" in refused(device, other, capsys, "--rollback", "--name", "none")
 
 
 @pytest.mark.parametrize(
