@@ -32,12 +32,18 @@ def facts(root: Path) -> dict[str, Any]:
         "gpu": _gpu(),
         "jetson": None if jetson is None else str(jetson),
         "rsync": shutil.which("rsync") is not None,
-        "disk_free": os.statvfs(place).f_bavail * os.statvfs(place).f_frsize,
+        "disk_free": free_bytes(place),
         "memory_total": memory.get("MemTotal"),
         "memory_free": memory.get("MemAvailable"),
         "current": _link(root / "current"),
         "previous": _link(root / "previous"),
     }
+
+
+def free_bytes(place: Path) -> int:
+    """Of the disk that a folder is on, for users who are not root."""
+    disk = os.statvfs(place)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _version(package: str) -> str | None:

@@ -9,9 +9,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from export.deploy.device.facts import facts
+from export.deploy.device.facts import facts, free_bytes
 from export.deploy.device.install import READY, build_engine, check, make_venv, place_plugin
-from export.deploy.device.protocol import Refused, die_with_connection, say, sentence
+from export.deploy.device.protocol import FULL, Refused, die_with_connection, say, sentence
 from export.deploy.device.store import (
     VENVS,
     adopt,
@@ -24,6 +24,8 @@ from export.deploy.device.store import (
 from export.deploy.device.switch import rollback, switch
 
 Request = dict[str, Any]
+_NEXT_TO_NOTHING = 2_000_000
+"""Bytes of free disk with which nothing can be installed."""
 
 
 def main() -> None:
@@ -34,13 +36,18 @@ def main() -> None:
         say("result", value=_OPERATIONS[request["operation"]](_root(request), request))
         code = 0
     except Refused as error:
-        say("error", text=str(error))
+        # Programs that fail for want of space do not all say so.
+        say("error", text=f"{FULL}\n{error}" if _full(_root(request)) else str(error))
     except tarfile.ReadError:
         say("error", text="the connection broke while files were sent: deploy again")
     except OSError as error:
         say("error", text=sentence(error))
     # The lifeline's thread is waiting for stdin, which would hold up an orderly end.
     os._exit(code)
+
+
+def _full(root: Path) -> bool:
+    return root.exists() and free_bytes(root) < _NEXT_TO_NOTHING
 
 
 def _root(request: Request) -> Path:

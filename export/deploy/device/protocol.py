@@ -44,8 +44,6 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     if done.returncode != 0:
         text = (done.stdout + done.stderr).strip()
         tail = "\n".join(line[:300] for line in text.splitlines()[-TAIL:])
-        if "No space left on device" in text:
-            raise Refused(f"{FULL}\n{tail}")
         raise Refused(f"{os.path.basename(command[0])} failed:\n{tail}")
     return done.stdout
 
