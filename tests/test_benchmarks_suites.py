@@ -11,9 +11,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import end_to_end, export, features, tokenizer, trunk
+from benchmarks.__main__ import main
 from benchmarks.grid_sampling import region_colours
 from benchmarks.peers import count_regions, opencv_peers, skimage_peers
 from benchmarks.photo import astronaut, batch_of
+from benchmarks.results import read_results
 from benchmarks.suite import Settings
 from benchmarks.trunk_runtimes import onnxruntime_trunk, openvino_trunks, quantised, torch_trunks
 from benchmarks.trunk_work import matrix_operations
@@ -154,3 +156,13 @@ def test_an_export_is_measured() -> None:
     made = export.run_export("spit_tiny", "fp32")
     assert made.seconds > 1 and 100 * export.MIB < made.peak_memory < 8000 * export.MIB
     assert made.files["model.onnx.data"] > 400_000
+
+
+def test_one_command_measures_prints_and_writes(tmp_path, capsys) -> None:
+    words = ["features", "--sizes", "48", "--rounds", "5", "--threads", "1"]
+    assert main([*words, "--json", str(tmp_path / "all.json"), "--out", str(tmp_path)]) == 0
+    (made,) = read_results(tmp_path / "all.json")
+    assert made == read_results(tmp_path / "features.json")[0]
+    assert made.threads == 1 and made.rounds == 5 and made.machine.cores >= 1
+    measured = [row for row in made.rows if row.median is not None]
+    assert {row.size for row in measured} == {48} and "ours, 1 thread" in capsys.readouterr().out
