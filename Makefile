@@ -42,7 +42,7 @@ test-models: $(VENV)/installed
 
 # What make test leaves out of the rest: large images, all CUDA architectures.
 test-slow: $(VENV)/installed
-	$(PY) -m pytest -m slow --deselect tests/test_models.py
+	$(PY) -m pytest -m slow --ignore tests/test_models.py --ignore tests/deploy
 
 # The native ops under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 sanitize: $(VENV)/installed
@@ -58,7 +58,7 @@ test-arm64: $(VENV)/installed
 
 # Deployment over ssh to this machine; needs sshd (Debian: openssh-server).
 test-deploy: $(VENV)/installed
-	$(PY) -m pytest -rA tests/deploy
+	$(PY) -m pytest -rA -m "slow or not slow" --ignore tests/deploy/test_arm64.py tests/deploy
 
 # The same to an arm64 machine under qemu; root, debootstrap, qemu-user-static. Half an hour at first.
 test-deploy-arm64: $(VENV)/installed

@@ -18,7 +18,6 @@ from rich.text import Text
 from export.deploy.devices import Device
 from export.deploy.errors import CheckFailed
 from export.deploy.remote import Remote
-from export.deploy.reporter import latency_line
 from runtime.command_line import DONE, FAILED, NOT_DONE
 from runtime.errors import SpitError
 from runtime.progress import console
@@ -82,8 +81,6 @@ class _DeviceReporter:
     def event(self, event: dict[str, Any]) -> None:
         if event["event"] == "step":
             self.line(event["what"])
-        elif event["event"] == "latency":
-            self.line(latency_line(event["milliseconds"]))
 
     def sending(self, total: int) -> None:
         self._total, self._percent = total, -1

@@ -15,7 +15,7 @@ class DeployOptions:
     engine   auto: where there are TensorRT and a GPU; now: it must be; never
     backend  that the check runs on; None: tensorrt with an engine, else onnxruntime
     keep     releases that stay on the device
-    runs     of which the latency is measured; 0: none
+    runs     of each measurement of speed; 0: none
     """
 
     engine: EngineWish = "auto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -18,7 +17,7 @@ class Reporter(Protocol):
         """A fact or a result."""
 
     def event(self, event: dict[str, Any]) -> None:
-        """An event of the device: step, done, table or latency."""
+        """An event of the device: step, done or table."""
 
     def sending(self, total: int) -> None:
         """A transfer of so many bytes begins."""
@@ -28,14 +27,6 @@ class Reporter(Protocol):
 
     def transfer_ended(self) -> None:
         """Whether or not all were sent."""
-
-
-def latency_line(milliseconds: Sequence[float]) -> str:
-    """p50, p90 and p99 of an image, the nearest rank."""
-    ranked = sorted(milliseconds)
-    shown = [ranked[min(len(ranked) - 1, (len(ranked) * p) // 100)] for p in (50, 90, 99)]
-    named = ", ".join(f"p{p} {ms:.1f}" for p, ms in zip((50, 90, 99), shown, strict=True))
-    return f"latency of one image in ms, {len(ranked)} runs: {named}"
 
 
 class PersonalReporter:
@@ -55,8 +46,6 @@ class PersonalReporter:
         elif kind == "table":
             sys.stdout.write(event["text"])
             sys.stdout.flush()
-        elif kind == "latency":
-            print(latency_line(event["milliseconds"]), flush=True)
 
     def sending(self, total: int) -> None:
         columns = (

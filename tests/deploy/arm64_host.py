@@ -77,7 +77,7 @@ def running() -> Iterator[sshd.Server]:
         command = ["chroot", str(place), "/usr/sbin/sshd"]
         server = stack.enter_context(sshd.running(folder, command))
         certificates = f"export PIP_CERT=/{_CERTIFICATES}"
-        server.set_environment(Path("/usr/bin:/bin"), Path("/root"), before=certificates)
+        server.set_environment("/usr/bin:/bin", Path("/root"), before=certificates)
         yield server
 
 

@@ -43,7 +43,7 @@ class Device:
             (self.tools / name).unlink(missing_ok=True)
             if program is not None:
                 (self.tools / name).symlink_to(program)
-        self.server.set_environment(self.tools, self.home)
+        self.server.set_environment(str(self.tools), self.home)
 
     def release(self) -> str:
         """The current one, after it has passed its check without us."""

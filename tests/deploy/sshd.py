@@ -52,11 +52,11 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
 
-    def set_environment(self, path: Path, home: Path, before: str = "") -> None:
+    def set_environment(self, path: str, home: Path, before: str = "") -> None:
         """What commands see: PATH and HOME; ``before`` runs first."""
         lines = [
             "#!/bin/sh",
-            f"PATH={shlex.quote(str(path))} HOME={shlex.quote(str(home))}",
+            f"PATH={shlex.quote(path)} HOME={shlex.quote(str(home))}",
             "export PATH HOME",
             'cd "$HOME"',
             before,

@@ -113,7 +113,7 @@ def test_old_python(device: Device, other: Path, capsys) -> None:
 
 
 def test_words_at_login_do_no_harm(device: Device, bundle: Path, capsys) -> None:
-    device.server.set_environment(device.tools, device.home, before="echo '{}'; echo welcome")
+    device.server.set_environment(str(device.tools), device.home, before="echo '{}'; echo welcome")
     (device.tools / "rsync").unlink()  # it does not bear them
     assert device.deploy(bundle) == 0
 

@@ -18,6 +18,7 @@ from export.deploy.reporter import PersonalReporter
 from tests.deploy.bundles import variation
 from tests.deploy.conftest import Device
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -20,19 +19,6 @@ _NO_VENV = (
     "python3 on the device cannot make environments: install python3-venv there "
     "(sudo apt-get install python3-venv)"
 )
-LATENCY = """
-import json, sys, time
-from runtime import Session
-from runtime.check_data import read_check
-with Session.open(sys.argv[1], sys.argv[2]) as session:
-    image = next(iter(read_check(session.bundle).values()))[0]
-    times = []
-    for _ in range(3 + int(sys.argv[3])):
-        start = time.perf_counter()
-        session.run(image, truncate=True)
-        times.append(1e3 * (time.perf_counter() - start))
-print(json.dumps(times[3:]))
-"""
 
 
 def make_venv(root: Path, folder: Path, wanted: Mapping[str, Any]) -> Path:
@@ -86,24 +72,25 @@ def build_engine(venv: Path, folder: Path, part: str) -> None:
         run([_python(venv), "-m", "runtime", "engine", bundle, "--part", part], env=_path(venv))
 
 
-def check(venv: Path, folder: Path, backend: str, runs: int) -> bool:
-    """Whether the bundle's own images give the reference's answers; sends table and latencies."""
-    bundle = str(folder / "bundle")
+def check(venv: Path, folder: Path, backend: str) -> bool:
+    """Whether the bundle's own images give the reference's answers; sends the parity table."""
+    words = ["check", str(folder / "bundle"), "--backend", backend]
     with step(f"checking on {backend}"):
-        done = attempt(
-            [_python(venv), "-m", "runtime", "check", bundle, "--backend", backend], _path(venv)
-        )
+        done = attempt([_python(venv), "-m", "runtime", *words], _path(venv))
     # 1 is also the status of an exception; then there is no table.
     if done.returncode not in (0, 1) or not done.stdout:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise Refused(f"the check did not run: {last}")
     say("table", text=done.stdout)
-    passed = done.returncode == 0
-    if passed and runs:
-        with step("timing"):
-            printed = run([_python(venv), "-c", LATENCY, bundle, backend, str(runs)], _path(venv))
-        say("latency", milliseconds=json.loads(printed.splitlines()[-1]))
-    return passed
+    return done.returncode == 0
+
+
+def measure(venv: Path, folder: Path, backend: str, runs: int) -> None:
+    """Send the table of latencies."""
+    words = ["bench", str(folder / "bundle"), "--backend", backend, "--runs", str(runs)]
+    with step("measuring"):
+        text = run([_python(venv), "-m", "runtime", *words], _path(venv))
+    say("table", text=text)
 
 
 def _pip(venv: Path, folder: Path, wanted: Mapping[str, Any], requirement: str) -> None:

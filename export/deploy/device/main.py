@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from export.deploy.device.facts import facts, free_bytes
-from export.deploy.device.install import READY, build_engine, check, make_venv, place_plugin
+from export.deploy.device.install import (
+    READY,
+    build_engine,
+    check,
+    make_venv,
+    measure,
+    place_plugin,
+)
 from export.deploy.device.protocol import FULL, Refused, die_with_connection, say, sentence
 from export.deploy.device.store import (
     VENVS,
@@ -83,8 +90,10 @@ def _activate(root: Path, request: Request) -> Request:
             place_plugin(venv, folder, request["plugin"])
         if request["engine"]:
             build_engine(venv, folder, request["engine"])
-        if not check(venv, folder, request["backend"], request["runs"]):
+        if not check(venv, folder, request["backend"]):
             return {"passed": False}
+        if request["runs"]:
+            measure(venv, folder, request["backend"], request["runs"])
         switch(root, request["release"])
         return {"passed": True, "removed": clean(root, request["keep"])}
 
