@@ -25,7 +25,7 @@ def test_first_again_other_and_back(device: Device, bundle: Path, tmp_path, caps
     assert device.release() == first and not previous.exists()
     # The device compared labels and tokens to the bit, and says so.
     assert told.count("equal   equal") == 3
-    assert "latency" in told and "p99" in told
+    assert "ms per image" in told and "p99" in told
     assert "no engine and no plugin library" in told
     python = device.current / "venv" / "bin" / "python"
     absent = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnx'))"

@@ -29,17 +29,17 @@ def wait_until(met: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def running_on(device: Device) -> list[str]:
-    """Command lines of processes whose folder, or an open file of theirs, is the device's."""
+def running_on(device: Device) -> list[int]:
+    """Processes whose command line or folder is the device's."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            words = (process / "cmdline").read_bytes().decode()
             if str(device.root) in words or os.readlink(process / "cwd") == str(device.home):
-                found.append(words)
+                found.append(int(process.name))
         except OSError:
             continue
-    return [words for words in found if words]
+    return found
 
 
 def start(device: Device, bundle: Path, path: str = "") -> subprocess.Popen[str]:
@@ -108,28 +108,36 @@ def test_interrupted_while_sending_with_tar(device: Device, bundle, capsys, monk
 
 
 def test_interrupted_while_installing(device: Device, bundle: Path, tmp_path, capsys) -> None:
-    """Ctrl-C ends pip on the device, too; the version before stays, and the next try goes on."""
+    """Ctrl-C ends pip on the device, too, which here would wait for ever."""
+    endless = tmp_path / "fifo"
+    os.mkfifo(endless)
+    before = f"export PIP_CONSTRAINT={endless}"
+    device.server.set_environment(str(device.tools), device.home, before)
     deploying = start(device, bundle)
     try:
         wait_until(lambda: any((device.root / "venvs").glob("*/bin/pip")))
+        time.sleep(3)
+        assert running_on(device)
         deploying.send_signal(signal.SIGINT)
         _, told = deploying.communicate(timeout=60)
+        assert deploying.returncode == 130 and told.splitlines()[-1] == "interrupted"
+        wait_until(lambda: not running_on(device), seconds=10)
     finally:
         deploying.kill()
-    assert deploying.returncode == 130 and told.splitlines()[-1] == "interrupted"
-    wait_until(lambda: not running_on(device), seconds=10)
+        for process in running_on(device):
+            os.kill(process, signal.SIGKILL)
     assert not device.current.exists()
+    device.reset()
     assert device.deploy(bundle) == 0
     assert "nothing to send" in capsys.readouterr().err
     first = device.release()
 
-    # The same with a version in use: it stays so.
+    # With a version in use, which is killed while it is replaced: it stays.
     deploying = start(device, variation(bundle, tmp_path / "other"))
     try:
         wait_until(lambda: len(list((device.root / "releases").iterdir())) == 2)
-        deploying.kill()
-        deploying.communicate()
     finally:
         deploying.kill()
+        deploying.communicate()
     wait_until(lambda: not running_on(device), seconds=30)
     assert device.release() == first
