@@ -43,8 +43,12 @@ def running_on(device: Device) -> list[int]:
 
 
 def start(device: Device, bundle: Path, path: str = "") -> subprocess.Popen[str]:
+    return start_words(device.command(bundle), path)
+
+
+def start_words(words: list[str], path: str = "") -> subprocess.Popen[str]:
     environment = {**os.environ, "PATH": f"{path}{os.environ['PATH']}"}
-    words = [sys.executable, "-m", "export", *device.command(bundle)]
+    words = [sys.executable, "-m", "export", *words]
     return subprocess.Popen(
         words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -141,3 +145,27 @@ def test_interrupted_while_installing(device: Device, bundle: Path, tmp_path, ca
         deploying.communicate()
     wait_until(lambda: not running_on(device), seconds=30)
     assert device.release() == first
+
+
+def test_interrupted_fleet(device: Device, bundle: Path, tmp_path) -> None:
+    """Ctrl-C ends it on all devices, though their work is in threads."""
+    endless = tmp_path / "fifo"
+    os.mkfifo(endless)
+    before = f"export PIP_CONSTRAINT={endless}"
+    device.server.set_environment(str(device.tools), device.home, before)
+    places = [device.root / name for name in ("device-a", "device-b")]
+    listed = "".join(f'[[device]]\nhost = "{at.name}"\ndir = "{at}"\n' for at in places)
+    (tmp_path / "devices.toml").write_text(listed)
+    given = ["fleet", str(tmp_path / "devices.toml"), *device.command(bundle)[1:]]
+    del given[3]  # the one device of the command line
+    deploying = start_words(given)
+    try:
+        wait_until(lambda: all(any((at / "venvs").glob("*/bin/pip")) for at in places))
+        deploying.send_signal(signal.SIGINT)
+        _, told = deploying.communicate(timeout=30)
+        assert deploying.returncode == 130 and told.splitlines()[-1] == "interrupted"
+        wait_until(lambda: not running_on(device), seconds=10)
+    finally:
+        deploying.kill()
+        for process in running_on(device):
+            os.kill(process, signal.SIGKILL)
