@@ -39,6 +39,7 @@ CUDA_CALLS = {
     "__cudaRegisterFunction",
     "__cudaUnregisterFatBinary",
     "cudaGetLastError",
+    "cudaGetErrorString",
     "cudaLaunchKernel",
 }
 ALLOCATORS = re.compile(r"_Z(n[wa]|d[la])\w*|malloc|calloc|realloc|free|aligned_alloc|mmap")
