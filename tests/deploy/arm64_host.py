@@ -24,7 +24,7 @@ WHEELS = ROOT / "build" / "arm64-wheels"
 SUITE = "bookworm"
 PACKAGES = (
     "ca-certificates", "openssh-server", "rsync", "python3", "python3-venv", "python3-dev",
-    "python3-numpy", "g++", "cmake", "ninja-build",
+    "python3-numpy", "g++", "make", "cmake", "ninja-build",
 )  # fmt: skip
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _RULE = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
