@@ -18,6 +18,8 @@ from tests.deploy import sshd
 from tests.deploy.bundles import variation, wrong_answers
 from tests.deploy.conftest import Device, make_device
 
+pytestmark = pytest.mark.slow
+
 Told = pytest.CaptureFixture[str]
 
 

@@ -34,6 +34,8 @@ def runtime_wheel(folder: Path) -> Path:
                 files[path.relative_to(ROOT).as_posix()] = path.read_bytes()
     native = import_module("plugins.native._native").__file__
     assert native is not None and Path(plugins.__file__).parent.parent == ROOT
+    # It may lie among the installed packages instead of the sources.
+    files[f"plugins/native/{Path(native).name}"] = Path(native).read_bytes()
     requires = [f"Requires-Dist: {need}" for need in project["dependencies"]]
     for extra, needs in project["optional-dependencies"].items():
         requires += [f"Provides-Extra: {extra}"]
