@@ -432,3 +432,26 @@ def test_an_engine_built_here_runs_in_its_types(bundle_of) -> None:
     form = flavour.module.LayerInformationFormat.JSON
     assert "Half" in engine.create_engine_inspector().get_engine_information(form)
     assert find_engine(order.bundle, "trunk", order.platform(device)) == stored
+
+
+COLLECTING = """
+import gc, sys
+from runtime.engines.flavour import find_flavour
+from runtime.engines.log import Log, without_collection
+gc.disable()
+flavour = find_flavour("tensorrt-rtx")
+old = [flavour.module.Builder(Log.of(flavour).logger)]
+old.append(old)
+del old
+Log.add = lambda *_: gc.collect()  # as may happen with any line of Python
+with without_collection():
+    flavour.module.Builder(Log.of(flavour).logger)
+print("built")
+"""
+
+
+def test_a_collection_in_the_logger_does_not_wait_for_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTING], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "built", done.stderr

@@ -13,7 +13,7 @@ from runtime.bundle import Bundle
 from runtime.engines.config import configure
 from runtime.engines.device import Device, current_device
 from runtime.engines.flavour import Flavour
-from runtime.engines.log import Log
+from runtime.engines.log import Log, without_collection
 from runtime.engines.monitor import BuildPhases, progress_monitor
 from runtime.engines.network import parse
 from runtime.engines.plugin_libraries import (
@@ -96,7 +96,7 @@ def build_engine(order: EngineOrder, device: Device | None, steps: Steps) -> Sto
     start = time.perf_counter()
     phases = BuildPhases(steps.console)
     what = f"building the {order.part} engine with {order.flavour}"
-    with steps.step(what, phases.bars):
+    with steps.step(what, phases.bars), without_collection():
         built = _interruptible(lambda: _build(order, device, phases), phases)
     record = EngineRecord(
         part=order.part,

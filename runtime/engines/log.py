@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +17,23 @@ _OUT_OF_MEMORY = re.compile(
     r"out ?of ?memory|memoryallocation|memory\b.*\bcould not be allocated|insufficient memory", re.I
 )
 _LEVELS = ("INTERNAL_ERROR", "ERROR", "WARNING")
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Around calls of TensorRT that may log.
+
+    TensorRT calls its logger while it holds a lock.  A garbage collection in there may free some
+    older object of TensorRT's, whose end takes the same lock: the thread waits for itself.
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 from runtime.bundle import Bundle
 from runtime.engines.device import Device, current_device
 from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
-from runtime.engines.log import Log
+from runtime.engines.log import Log, without_collection
 from runtime.engines.plugin_libraries import (
     LIBRARY,
     check_libraries,
@@ -51,13 +51,14 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
         hashes = library_hashes(libraries) if part == "full" else {}
         flavour, stored = _find(bundle, part, device, hashes)
         log = Log.of(flavour)
-        runtime = flavour.module.Runtime(log.logger)
-        if part == "full":
-            registry = runtime.get_plugin_registry()
-            load_plugins(flavour, registry, libraries, bundle.manifest.contracts, log)
-        # A version-compatible engine brings code of its own; its hash is that of the record.
-        runtime.engine_host_code_allowed = stored.record.choices.version_compatible
-        engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
+        with without_collection():
+            runtime = flavour.module.Runtime(log.logger)
+            if part == "full":
+                registry = runtime.get_plugin_registry()
+                load_plugins(flavour, registry, libraries, bundle.manifest.contracts, log)
+            # A version-compatible engine brings code of its own; its hash is that of the record.
+            runtime.engine_host_code_allowed = stored.record.choices.version_compatible
+            engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
         if engine is None:
             raise log.failure(f"{flavour} cannot read {stored.path}", "build it again")
     except EngineError as error:

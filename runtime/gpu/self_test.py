@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plugins.native import ops
 from runtime.engines.flavour import Flavour
-from runtime.engines.log import Log
+from runtime.engines.log import Log, without_collection
 from runtime.errors import ExecutionError
 from runtime.gpu.cuda import Stream
 from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
@@ -61,9 +61,10 @@ def check_engine(flavour: Flavour) -> None:
     Raises ExecutionError with TensorRT's words.
     """
     log = Log.of(flavour)
-    runtime = flavour.module.Runtime(log.logger)
-    engine = runtime.deserialize_cuda_engine(doubling_engine(flavour, log))
-    context = engine.create_execution_context() if engine is not None else None
+    with without_collection():
+        runtime = flavour.module.Runtime(log.logger)
+        engine = runtime.deserialize_cuda_engine(doubling_engine(flavour, log))
+        context = engine.create_execution_context() if engine is not None else None
     if context is None:
         raise ExecutionError("; ".join(["an engine cannot be loaded", *log.errors]))
     numbers = np.arange(4, dtype=np.float32)
