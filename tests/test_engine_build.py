@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -47,6 +48,12 @@ trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed"
 GPUS = (86, 89, 120)
 ORIN = Device("Orin", 87, 8 << 30, 4 << 30, "12.6", "12.6")
 ONNX_TYPES = {TensorProto.FLOAT: "FLOAT", TensorProto.FLOAT16: "HALF", TensorProto.BFLOAT16: "BF16"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_of_other_tests() -> None:
+    """Objects of TensorRT in cycles, as failures leave them, are freed here, not while it logs."""
+    gc.collect()
 
 
 @pytest.fixture

@@ -89,7 +89,8 @@ def doubling_engine(flavour: Flavour, log: Log, capability: Any = None) -> Any:
     ``capability``, a ComputeCapability.  Raises ExecutionError."""
     trt = flavour.module
     try:
-        builder = trt.Builder(log.logger)
+        with without_collection():
+            builder = trt.Builder(log.logger)
     except (TypeError, RuntimeError) as error:  # the bindings' way to say that it gave none
         raise ExecutionError("; ".join([f"{flavour} does not start", *log.errors])) from error
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -101,7 +102,8 @@ def doubling_engine(flavour: Flavour, log: Log, capability: Any = None) -> Any:
     if capability is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(capability, 0)
-    engine = builder.build_serialized_network(network, config)
+    with without_collection():
+        engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise ExecutionError("; ".join([f"{flavour} builds no engine", *log.errors]))
     return engine
