@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import secrets
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ from export.precision import Precision
 from export.trunk_graph import product_names
 from runtime.errors import SpitError
 from runtime.manifest import PrecisionPlan
+from runtime.whole_file import whole_file
 from spit_ref.zoo import ModelConfig
 
 
@@ -32,14 +32,11 @@ def read_plan(path: Path) -> PrecisionPlan:
 def write_plan(plan: PrecisionPlan, path: Path) -> None:
     """Write a plan; a whole file or none.  Raises PlanError."""
     text = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        draft.write_bytes(text)
-        draft.replace(path)
+        with whole_file(path) as stream:
+            stream.write(text)
     except OSError as error:
         raise PlanError(f"cannot write the plan {path}: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def check_plan(plan: PrecisionPlan, config: ModelConfig, precision: Precision) -> None:

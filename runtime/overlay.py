@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from runtime.errors import ImageError
 from runtime.images import Pixels
+from runtime.whole_file import whole_file
 
 PICTURE_SIDE = 768
 """Pixels that the longer side of each half has at least, unless a scale is asked for."""
@@ -81,15 +81,11 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> None:
     if not file.parent.is_dir():
         raise ImageError(f"cannot write {file}: there is no folder {file.parent}")
     name, options = _FORMATS[file.suffix.lower()]
-    draft = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
-        with draft.open("xb") as stream:
+        with whole_file(file) as stream:
             picture.save(stream, format=name, **options)
-        draft.replace(file)
     except OSError as error:
         raise ImageError(f"cannot write {file}: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _check(image: Pixels, labels: NDArray[Any]) -> None:

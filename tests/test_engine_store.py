@@ -178,13 +178,18 @@ def test_a_record_survives_its_file(bundle) -> None:
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
-    """The temporary file is a link to a device that is always full."""
+    """One file after the other meets a full disk, on which it shows when the data goes out."""
     first, second = tmp_path / "a.engine", tmp_path / "a.json"
     write_whole({first: b"old", second: b"old"})
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
+    real = os.fsync
     for full in (first, second):
-        link = full.with_name(f".{full.name}-x")
-        link.symlink_to("/dev/full")
+
+        def fsync(number: int, full: Path = full) -> None:
+            if full.name in os.readlink(f"/proc/self/fd/{number}"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(number)
+
+        monkeypatch.setattr(files.os, "fsync", fsync)
         with pytest.raises(EngineError, match=rf"no space left for .*{full.name}: free 0\.1 MB"):
             write_whole({first: bytes(100_000), second: bytes(100_000)})
         assert sorted(tmp_path.iterdir()) == [first, second]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from runtime.errors import SpitError
 from runtime.parity import ImageParity
 from runtime.progress import Steps
 from runtime.session import Session
+from runtime.whole_file import whole_file
 
 
 def write_report(
@@ -65,10 +65,5 @@ def _check_place(out: Path) -> None:
 
 def _write(path: Path, pieces: Iterable[str]) -> None:
     """The whole file or none."""
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        with draft.open("x", encoding="utf-8") as stream:
-            stream.writelines(pieces)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        stream.writelines(piece.encode() for piece in pieces)

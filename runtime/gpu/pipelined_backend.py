@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Generic
@@ -17,7 +18,7 @@ from runtime.gpu.device_images import DeviceImages, adopt
 from runtime.gpu.pipeline import Batch, Frame, Pipeline, Slot
 
 
-class PipelinedBackend(Generic[Slot]):
+class PipelinedBackend(ABC, Generic[Slot]):
     """See :class:`runtime.backend.AsyncBackend`.
 
     A subclass makes its resources, tells :meth:`_open` of them, and says how a batch starts on the
@@ -65,11 +66,13 @@ class PipelinedBackend(Generic[Slot]):
         if self._pipeline.close():
             self._resources.close()
 
+    @abstractmethod
     def _start(self, slot: Slot, batch: Batch) -> None:
-        raise NotImplementedError
+        """Give a batch to the GPU."""
 
+    @abstractmethod
     def _collect(self, slot: Slot, batch: Batch) -> Outputs:
-        raise NotImplementedError
+        """Wait for it and copy its outputs out of the slot."""
 
 
 def use_graphs(chosen: bool | None) -> bool:

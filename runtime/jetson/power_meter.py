@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,7 +43,7 @@ class Power:
     rails: tuple[str, ...]
 
 
-class PowerMeter:
+class PowerMeter(ABC):
     """A context manager that takes ``samples`` until its end."""
 
     source: str
@@ -50,13 +51,13 @@ class PowerMeter:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
 
+    @abstractmethod
     def start(self) -> None:
         """Begin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """End."""
-        raise NotImplementedError
 
     def __enter__(self: _Self) -> _Self:
         self.start()
