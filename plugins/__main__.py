@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--cudart",
         type=Path,
         metavar="FILE",
-        help="libcudart_static.a for that machine, or a wheel of nvidia-cuda-runtime that has it",
+        help="libcudart_static.a for that machine, or a wheel of nvidia-cuda-runtime that has it "
+        "[of the toolkit; if it has none, pip gets the wheel]",
     )
     build.add_argument(
         "--variant",

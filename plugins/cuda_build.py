@@ -23,6 +23,7 @@ RECORDER = KERNELS / "launch_recorder.cpp"
 EXACT_FLAGS = tuple((KERNELS / "exact_nvcc_flags.txt").read_text().split())
 ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 """Compute capabilities the kernels are built for, times ten."""
+USUAL_TOOLKIT = Path("/usr/local/cuda")
 
 
 class CudaBuildError(RuntimeError):
@@ -46,7 +47,8 @@ class KernelResources:
 
 
 def find_nvcc(given: str | os.PathLike[str] | None = None) -> Path:
-    """nvcc: the one given, else of CUDA_HOME or CUDA_PATH, of PATH, or of NVIDIA's PyPI packages.
+    """nvcc: the one given, else of CUDA_HOME or CUDA_PATH, of PATH, of the folder where NVIDIA's
+    packages for Debian put it, or of those on PyPI.
 
     Raises CudaBuildError if there is none.
     """
@@ -59,13 +61,14 @@ def find_nvcc(given: str | os.PathLike[str] | None = None) -> Path:
             return Path(found)
     if found := shutil.which("nvcc"):
         return Path(found)
-    for folder in _wheel_folders():
+    # A shell that is not a login shell, as under ssh, has no CUDA in its PATH on a Jetson.
+    for folder in (USUAL_TOOLKIT / "bin", *_wheel_folders()):
         if found := shutil.which("nvcc", path=str(folder)):
             return Path(found)
     raise CudaBuildError(
-        "no nvcc in CUDA_HOME, CUDA_PATH, PATH or the Python environment; install the CUDA "
-        "toolkit, or nvidia-cuda-nvcc, nvidia-nvvm, nvidia-cuda-crt, nvidia-cuda-runtime and "
-        "nvidia-cuda-cccl with pip"
+        f"no nvcc in CUDA_HOME, CUDA_PATH, PATH, {USUAL_TOOLKIT} or the Python environment; "
+        "install the CUDA toolkit, or nvidia-cuda-nvcc, nvidia-nvvm, nvidia-cuda-crt, "
+        "nvidia-cuda-runtime and nvidia-cuda-cccl with pip"
     )
 
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from plugins.cuda_build import CudaBuildError, find_nvcc
+from plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
 from plugins.plugin_library import BUILT, FILE_NAME, PluginLibrary, read_library
 
 SOURCE = Path(__file__).parent / "tensorrt"
@@ -24,7 +24,6 @@ JETSONS = (87, 110)
 
 Variant = Literal["cuda", "host"]
 _TRIPLES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
-_CUDA_TARGETS = {"x86_64": ("x86_64-linux",), "aarch64": ("aarch64-linux", "sbsa-linux")}
 
 
 class PluginBuildError(CudaBuildError):
@@ -36,7 +35,7 @@ class PluginBuild:
     """All that a build needs, found.
 
     tensorrt, cuda  folders of headers
-    cudart          libcudart_static.a for ``machine``, or a wheel that has it
+    cudart          libcudart_static.a for ``machine``, or a wheel that has it; None: pip gets it
     compiler        C++ compiler for ``machine``
     """
 
@@ -66,7 +65,7 @@ def find_build(
                       Debian, JetPack and SBSA put it
     cuda              a CUDA toolkit; None: the one of nvcc
     cudart            libcudart_static.a for ``machine``, or a wheel of nvidia-cuda-runtime that has
-                      it; None: of the toolkit
+                      it; None: of the toolkit, and where that has none, pip gets the wheel
     """
     host = machine or platform.machine()
     if host not in _TRIPLES:
@@ -85,7 +84,7 @@ def find_build(
         toolkit / "include",
         compiler,
         nvcc,
-        cudart or _cudart(host, toolkit),
+        cudart or find_cudart(host, toolkit),
     )
 
 
@@ -100,8 +99,11 @@ def build_plugins(
     target = output or BUILT / build.machine / FILE_NAME
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
+        if build.nvcc and build.cudart is None:
+            say(f"pip gets CUDA's runtime for {build.machine}")
+        definitions = cmake_definitions(build, Path(folder))
         say("configuring")
-        _run(["cmake", "-S", SOURCE, "-B", folder, *cmake_definitions(build, Path(folder))])
+        _run(["cmake", "-S", SOURCE, "-B", folder, *definitions])
         say("compiling")
         _run(["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1)])
         made = Path(folder) / FILE_NAME
@@ -125,9 +127,7 @@ def cmake_definitions(build: PluginBuild, folder: Path) -> list[str]:
     if build.machine != platform.machine():
         given |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": build.machine}
     if build.nvcc:
-        given["NVCC"] = build.nvcc
-    if build.cudart:
-        given["CUDART_STATIC"] = _unpacked(build.cudart, folder)
+        given |= {"NVCC": build.nvcc, "CUDART_STATIC": _cudart(build, build.nvcc, folder)}
     return [f"-D{name}={value}" for name, value in given.items()]
 
 
@@ -192,34 +192,14 @@ def _toolkit(given: Path | None) -> tuple[Path, Path]:
     return (Path(found[1].strip()).resolve() if found else nvcc.resolve().parent.parent), nvcc
 
 
-def _cudart(machine: str, toolkit: Path) -> Path:
-    folders = [toolkit / "targets" / name / "lib" for name in _CUDA_TARGETS[machine]]
-    if machine == platform.machine():
-        folders += [toolkit / "lib64", toolkit / "lib"]
-    for folder in folders:
-        if (file := folder / "libcudart_static.a").is_file():
-            return file
-    looked = ", ".join(str(folder) for folder in folders)
-    raise PluginBuildError(
-        f"no libcudart_static.a for {machine} in {looked}: install the CUDA toolkit's package for "
-        f"that machine, or pip download --no-deps --only-binary :all: "
-        f"--platform manylinux2014_{machine} nvidia-cuda-runtime and name the wheel with --cudart"
-    )
-
-
-def _unpacked(cudart: Path, folder: Path) -> Path:
-    """The library itself, taken out of a wheel if that is what was given."""
-    if cudart.suffix != ".whl":
-        return cudart
+def _cudart(build: PluginBuild, nvcc: Path, folder: Path) -> Path:
+    """The library itself."""
     try:
-        with zipfile.ZipFile(cudart) as wheel:
-            inside = [n for n in wheel.namelist() if n.endswith("/libcudart_static.a")]
-            data = wheel.read(inside[0])
-    except (OSError, zipfile.BadZipFile, IndexError) as error:
-        raise PluginBuildError(f"{cudart} has no libcudart_static.a") from error
-    library = folder / "libcudart_static.a"
-    library.write_bytes(data)
-    return library
+        if build.cudart is None:
+            return fetch_cudart(build.machine, nvcc, folder)
+        return unpack_cudart(build.cudart, folder)
+    except CudaBuildError as error:
+        raise PluginBuildError(str(error)) from error
 
 
 def _compiler(machine: str) -> str:

@@ -229,8 +229,14 @@ def test_missing_nvcc_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("plugins.cuda_build.USUAL_TOOLKIT", tmp_path / "cuda")
     with pytest.raises(CudaBuildError, match="install the CUDA toolkit"):
         find_nvcc()
+    # Under ssh, a Jetson's PATH does not lead to it.
+    nvcc = tmp_path / "cuda" / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.touch(0o755)
+    assert find_nvcc() == nvcc
 
 
 def test_commands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from plugins.__main__ import main
+from plugins.cuda_build import CudaBuildError
+from plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
 from plugins.plugin_build import PluginBuildError, build_plugins, find_build
 from plugins.plugin_library import (
     PluginLibrary,
@@ -61,25 +64,58 @@ def test_it_needs_neither_tensorrt_nor_a_driver_to_load(cuda_library) -> None:
     assert done.stdout.strip() == "3 [86]", done.stderr
 
 
-@pytest.mark.skipif(
-    shutil.which("aarch64-linux-gnu-g++") is None, reason="no cross compiler for aarch64"
-)
-def test_it_is_cross_compiled_for_jetsons(tmp_path) -> None:
-    wheel = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-         "--platform", "manylinux2014_aarch64", "--dest", tmp_path, "nvidia-cuda-runtime==13.0.*"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    if wheel.returncode:
-        pytest.skip(f"CUDA's runtime for aarch64 cannot be had: {wheel.stderr.strip()[-200:]}")
-    (cudart,) = tmp_path.glob("*.whl")
-    out = tmp_path / "libspit_plugins.so"
-    arguments = ["build", "--host-arch", "aarch64", "--cudart", str(cudart), "--out", str(out)]
-    assert main(arguments) == 0
-    library = read_library(out)
-    assert library.machine == "aarch64" and library.architectures == (87, 110)
+@pytest.fixture(scope="module")
+def for_jetsons(tmp_path_factory: pytest.TempPathFactory) -> PluginLibrary:
+    """The library for Orin and Thor; CUDA's runtime for them comes with pip."""
+    if shutil.which("aarch64-linux-gnu-g++") is None:
+        pytest.skip("no cross compiler for aarch64")
+    out = tmp_path_factory.mktemp("jetsons") / "libspit_plugins.so"
+    try:
+        build = find_build(machine="aarch64")
+    except PluginBuildError as error:
+        pytest.skip(str(error))
+    try:
+        return build_plugins(build, out)
+    except PluginBuildError as error:
+        if "(pip: " not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+def test_it_is_cross_compiled_for_jetsons(for_jetsons: PluginLibrary) -> None:
+    assert for_jetsons.machine == "aarch64" and for_jetsons.architectures == (87, 110)
     with pytest.raises(PluginLibraryError, match=r"is for aarch64 and this is a"):
-        library.check()
+        for_jetsons.check()
+
+
+@pytest.mark.slow
+def test_the_same_sources_give_the_same_bytes(for_jetsons: PluginLibrary, tmp_path) -> None:
+    """As the command builds it, in another folder."""
+    out = tmp_path / "elsewhere" / "libspit_plugins.so"
+    assert main(["build", "--host-arch", "aarch64", "--out", str(out)]) == 0
+    assert out.read_bytes() == for_jetsons.path.read_bytes()
+
+
+def test_where_cudas_runtime_comes_from(tmp_path) -> None:
+    toolkit = tmp_path / "cuda"
+    assert find_cudart("aarch64", toolkit) is None
+    library = toolkit / "targets" / "sbsa-linux" / "lib" / "libcudart_static.a"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert find_cudart("aarch64", toolkit) == library
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 12.6, V12.6.68'\n")
+    nvcc.chmod(0o755)
+    with pytest.raises(CudaBuildError, match=r"from CUDA 13\.0 on and this is 12\.6: .*--cudart"):
+        fetch_cudart("aarch64", nvcc, tmp_path)
+    wheel = tmp_path / "nvidia_cuda_runtime-13.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as other:
+        other.writestr("README", "")
+    with pytest.raises(CudaBuildError, match=r"has no lib"):
+        unpack_cudart(wheel, tmp_path)
+    with zipfile.ZipFile(wheel, "w") as full:
+        full.writestr("nvidia/cu13/lib/libcudart_static.a", "library")
+    assert unpack_cudart(wheel, tmp_path).read_text() == "library"
 
 
 def test_build_prints_the_path_and_leaves_nothing_else(host_build, tmp_path, capsys) -> None:
