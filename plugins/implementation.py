@@ -13,7 +13,7 @@ from plugins.native import ops
 
 Arrays = tuple[NDArray[Any], ...]
 Implementation = Callable[..., Arrays]
-"""Takes the op's inputs as arrays and its attributes by name, gives its outputs."""
+"""Takes the op's inputs as arrays, its attributes by name, and ``threads``; gives its outputs."""
 
 
 def superpixel_merge(images: NDArray[np.float32], **attributes: Any) -> Arrays:
@@ -34,9 +34,11 @@ def region_features(
     return (ops.region_features(images, labels, counts, **attributes),)
 
 
-def voronoi_tessellation(seeds: NDArray[np.int64], *, height: int, width: int) -> Arrays:
+def voronoi_tessellation(
+    seeds: NDArray[np.int64], *, height: int, width: int, threads: int | None = None
+) -> Arrays:
     """The op VoronoiTessellation."""
-    return ops.voronoi_tessellation(seeds.tolist(), height, width)
+    return ops.voronoi_tessellation(seeds.tolist(), height, width, threads=threads)
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {

@@ -28,9 +28,11 @@ _ATTRIBUTES = {
 
 
 class _Run(threading.local):
-    """What the ops of the run on this thread gave, and the first exception among them."""
+    """What the ops of the run on this thread gave, and the first exception among them; and the
+    number of threads they may use."""
 
     def __init__(self) -> None:
+        self.threads: int | None = None
         self.outputs: dict[str, np.ndarray] = {}
         self.failure: BaseException | None = None
 
@@ -45,13 +47,15 @@ def register_ops(options: onnxruntime.SessionOptions) -> None:
 
 
 @contextmanager
-def captured_outputs() -> Iterator[dict[str, np.ndarray]]:
+def captured_outputs(threads: int | None = None) -> Iterator[dict[str, np.ndarray]]:
     """Around a session's ``run``: the custom ops' outputs by their contracts' names.
+
+    threads  of the ops; None: one per core
 
     Raises what an op raised: an exception that leaves a Python op ends the process, so ops keep
     theirs until here.  ONNX Runtime runs them on the thread that called ``run``.
     """
-    _run.outputs, _run.failure = {}, None
+    _run.outputs, _run.failure, _run.threads = {}, None, threads
     captured = _run.outputs
     try:
         yield captured
@@ -62,7 +66,7 @@ def captured_outputs() -> Iterator[dict[str, np.ndarray]]:
         if _run.failure is not None:
             raise _run.failure
     finally:
-        _run.outputs, _run.failure = {}, None
+        _run.outputs, _run.failure, _run.threads = {}, None, None
 
 
 @cache
@@ -90,7 +94,7 @@ def _guarded(contract: Contract, *inputs: np.ndarray, **attributes: Any) -> Any:
 def _compute(contract: Contract, inputs: Arrays, attributes: dict[str, Any]) -> Arrays:
     values = contract.attribute_values(attributes)
     computed = {k: v for k, v in values.items() if not k.startswith("plugin_")}
-    outputs = IMPLEMENTATIONS[contract.name](*inputs, **computed)
+    outputs = IMPLEMENTATIONS[contract.name](*inputs, threads=_run.threads, **computed)
     named = zip((port.name for port in contract.outputs), outputs, strict=True)
     _run.outputs.update(named)
     return outputs

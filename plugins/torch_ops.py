@@ -1,7 +1,8 @@
 """The native kernels as PyTorch ops, and a model's tokenizer on top of them.
 
 ``torch.ops.spit.superpixel_merge`` and ``torch.ops.spit.region_features`` take CPU tensors; shapes
-are known to the tracer, so models that use them can be compiled and exported.
+are known to the tracer, so models that use them can be compiled and exported.  They run on as many
+threads as PyTorch's own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def superpixel_merge_op(
         levels=levels,
         compactness=compactness,
         final_threshold=final_threshold,
+        threads=torch.get_num_threads(),
     )
 
 
@@ -67,6 +69,7 @@ def region_features_op(
         sigma=sigma,
         gradient=gradient,
         interpolation=interpolation,  # type: ignore[arg-type]
+        threads=torch.get_num_threads(),
     )
 
 

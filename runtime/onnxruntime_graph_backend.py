@@ -19,6 +19,7 @@ class OnnxRuntimeGraphBackend:
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self._session = cpu_session(bundle.manifest, bundle.model, threads, register_ops)
+        self._threads = threads
         self._names = [output.name for output in self._session.get_outputs()]
 
     def run(
@@ -29,7 +30,7 @@ class OnnxRuntimeGraphBackend:
         tokens: bool = False,
     ) -> Outputs:
         feeds: Outputs = {"images": images} if seeds is None else {"images": images, "seeds": seeds}
-        with captured_outputs() as captured:
+        with captured_outputs(self._threads) as captured:
             outputs = run_session(self._session, self._names, feeds)
         if tokens:
             outputs["tokens"] = captured["tokens"]
