@@ -143,7 +143,8 @@ def _bisect(options: argparse.Namespace) -> int:
     write_plan(found.plan, out)
     console().print(plan_table(found.plan, found.errors))
     if not found.minimal:
-        print(f"{found.trials} trials were too few to tell whether less would do: raise --trials")
+        advice = ": raise --trials" if found.trials >= options.trials else ""
+        print(f"{found.trials} trials do not tell whether less would do{advice}")
     print(f"{out}: build again with --precision-plan {out}")
     return DONE
 

@@ -37,6 +37,18 @@ def test_equal_results_pass(case) -> None:
     assert row.passed and row.error == 0.0 and row.differing_labels == 0
 
 
+def test_a_reference_that_overflows_allows_nothing(case) -> None:
+    output, expected = case
+    beyond = replace(expected, precision_error=float("inf"))
+    for other, fails in (
+        ([0.5, 9.0, -1.0, 0.25], {"error"}),
+        ([9.0, 2, -1, 0], {"error", "top-1"}),
+    ):
+        logits = np.array([other], np.float32)
+        failures = compare("x", replace(output, logits=logits), 0, beyond, "fp16").failures
+        assert set(failures) - {"cosine"} == fails
+
+
 def test_one_label(case) -> None:
     output, expected = case
     output.labels[0, 1, 2] = 2

@@ -164,6 +164,15 @@ def test_places_that_cannot_be_are_refused_at_once(make_bundle, tmp_path, place,
     assert Path(place).parts[0] in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_a_report_does_not_change_the_bundle(make_bundle, tmp_path, capsys) -> None:
+    bundle = Path(shutil.copytree(make_bundle().path, tmp_path / "bundle"))
+    before = (bundle / "parity.json").read_bytes()
+    for place in ("parity.html", "check/out.html"):
+        assert main(["validate", str(bundle), "--report", str(bundle / place)]) == 2
+        assert "would change the bundle" in capsys.readouterr().err
+    assert (bundle / "parity.json").read_bytes() == before
+
+
 def test_a_report_is_whole_or_not_there(make_bundle, tmp_path, monkeypatch) -> None:
     (tmp_path / "out.html").write_text("old")
 

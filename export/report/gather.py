@@ -32,7 +32,10 @@ from runtime.progress import Steps
 from runtime.session import Session
 from spit_ref import Spit
 
-VERSIONED = ("spit-edge", "torch", "onnxruntime", "tensorrt", "onnx", "numpy", "pillow")
+VERSIONED = (
+    "spit-edge", "torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-extensions", "openvino",
+    "tensorrt", "tensorrt-rtx", "cuda-bindings", "onnx", "numpy", "pillow",
+)  # fmt: skip
 TORCH = "PyTorch", "rounds to the graph's types after every operation, as the graph says"
 EXACT_RUNTIME = "ONNX Runtime", "the bundle's graph"
 REDUCED_RUNTIME = (

@@ -27,7 +27,7 @@ def write_report(
     Returns the back end's name and a row per image.  Raises SpitError, and spit_ref.WeightsError
     if the bundle's weights are not at hand; then neither file is written.
     """
-    _check_place(out)
+    _check_place(out, bundle)
     with steps.step("opening the bundle"):
         session = Session.open(bundle, backend)
     # Pictures wait in files, so that one image at a time is in memory however many there are.
@@ -55,12 +55,15 @@ def report_json(report: Report) -> str:
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
-def _check_place(out: Path) -> None:
-    """Refuse before the work begins what cannot be written at its end."""
+def _check_place(out: Path, bundle: Path) -> None:
+    """Refuse before the work begins what cannot or must not be written at its end."""
     if out.suffix not in (".html", ".htm"):
         raise SpitError(f"the report {out} is a page: give it a name that ends in .html")
     if not out.resolve().parent.is_dir():
         raise SpitError(f"there is no folder {out.resolve().parent} for the report")
+    # parity.json and manifest.json are there, and nothing may be that is not in the manifest.
+    if bundle.resolve() in out.resolve().parents:
+        raise SpitError(f"the report {out} would change the bundle {bundle}: choose another folder")
 
 
 def _write(path: Path, pieces: Iterable[str]) -> None:
