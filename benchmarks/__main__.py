@@ -11,15 +11,17 @@ from pathlib import Path
 # Before torch loads OpenMP: threads that spin while they wait disturb what is measured next.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from benchmarks.results import Result, read_results, run_suite, write_results
+from benchmarks.results import Result, read_results, results_json, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
 from benchmarks.tables import headline, markdown, tables
 from runtime.command_line import DONE, guarded
 from runtime.errors import SpitError
 from runtime.progress import console
+from runtime.whole_file import whole_file
 
 RESULTS = Path(__file__).parent / "results"
-LEAST_ROUNDS = 5
+PAGE_TITLE = "# Results"
+STDOUT = Path("-")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +49,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precisions", nargs="+", choices=["fp32", "fp16", "bf16"], default=["fp32", "fp16"]
     )
-    parser.add_argument("--rounds", type=int, default=7, help="at least 5 [%(default)s]")
+    parser.add_argument("--rounds", type=int, help="at least 5 [7]; of export, 3 [3]")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="of every variant [%(default)s]"
     )
     parser.add_argument("--bundles", type=Path, metavar="DIR", help="keep exported models here")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to a file")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=STDOUT,
+        metavar="FILE",
+        help="write all results to a file, or to stdout instead of tables",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write a file and a plot per suite")
     return parser
 
@@ -70,30 +79,41 @@ def _report_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.rounds < LEAST_ROUNDS:
-        raise ValueError(f"--rounds must be at least {LEAST_ROUNDS}, not {options.rounds}")
     names = NAMES if "all" in options.suites else options.suites or QUICK
     if unknown := set(names) - set(NAMES):
         raise ValueError(f"there is no suite {min(unknown)}: choose of {', '.join(NAMES)}, all")
+    if options.json and options.json.name in NAMES:
+        raise ValueError(f"--json {options.json} would write a file of that name: put --json last")
+    suites = [load_suite(name) for name in names]
+    for suite in suites:
+        if options.rounds is not None and options.rounds < suite.least_rounds:
+            raise ValueError(
+                f"--rounds of {suite.name} must be at least {suite.least_rounds}, "
+                f"not {options.rounds}"
+            )
     results = []
-    for name in names:
-        suite = load_suite(name)
+    for suite in suites:
         settings = Settings(
             sizes=tuple(options.sizes or (suite.sizes if options.suites else QUICK_SIZES)),
             models=tuple(options.models or suite.models),
             precisions=tuple(options.precisions),
-            rounds=options.rounds,
+            rounds=options.rounds or suite.rounds,
             threads=options.threads,
             bundles=options.bundles,
         )
         result = run_suite(suite, settings)
-        _print(result)
         results.append(result)
+        if options.json == STDOUT:
+            _say(f"{suite.name}: done")
+        else:
+            _print(result)
+        if options.json and options.json != STDOUT:
+            write_results(results, options.json)
         if options.out:
-            write_results([result], options.out / f"{name}.json")
+            write_results([result], options.out / f"{suite.name}.json")
             _draw(result, options.out)
-    if options.json:
-        write_results(results, options.json)
+    if options.json == STDOUT:
+        sys.stdout.write(results_json(results))
     return DONE
 
 
@@ -109,10 +129,18 @@ def _report(options: argparse.Namespace) -> int:
     for result in sorted(results, key=lambda result: NAMES.index(result.suite)):
         _print(result)
         sections.append(markdown(result, _draw(result, folder)))
-    page = folder / "README.md"
-    page.write_text("\n".join(["# Results\n", *sections]), encoding="utf-8")
-    print(page)
+    # Only some results are no page of results.
+    if options.out or not options.files:
+        _write_page(folder / "README.md", sections)
     return DONE
+
+
+def _write_page(page: Path, sections: Sequence[str]) -> None:
+    if page.exists() and not page.read_text(encoding="utf-8").startswith(PAGE_TITLE):
+        raise ValueError(f"{page} is no page of results: choose another folder")
+    with whole_file(page) as stream:
+        stream.write("\n".join([f"{PAGE_TITLE}\n", *sections]).encode())
+    print(page)
 
 
 def _print(result: Result) -> None:
@@ -126,6 +154,11 @@ def _print(result: Result) -> None:
     out.print()
 
 
+def _say(what: str) -> None:
+    """Beside the results, which go to stdout."""
+    print(what, file=sys.stderr)
+
+
 def _draw(result: Result, folder: Path) -> str | None:
     """The name of the plot in ``folder``, if there is one."""
     from benchmarks.plots import draw
@@ -135,10 +168,10 @@ def _draw(result: Result, folder: Path) -> str | None:
     try:
         drawn = draw(result, path)
     except ImportError as error:
-        print(f"no plot: {error}; pip install 'spit-edge[bench]'", file=sys.stderr)
+        _say(f"no plot: {error}; pip install 'spit-edge[bench]'")
         return None
     if drawn:
-        print(path)
+        _say(str(path))
     return path.name if drawn else None
 
 

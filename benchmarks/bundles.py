@@ -11,6 +11,10 @@ from export.build import build
 from export.options import BuildOptions
 from export.precision import Precision
 from runtime.bundle import Bundle
+from runtime.engines.build import EngineOrder
+from runtime.engines.command import ensure_engine
+from runtime.engines.flavour import find_flavour
+from runtime.engines.record import BACKEND_PARTS
 from runtime.errors import BundleError
 from runtime.progress import Steps
 
@@ -30,7 +34,23 @@ class BundleShelf:
             options = BuildOptions(
                 model, precision=precision, weights="random", height=size, width=size, out=path
             )
-            return Bundle.open(build(options, Steps(quiet=True)).path)
+            built = build(options, Steps(quiet=True))
+            if not built.passed:
+                raise BundleError(
+                    f"{built.path} does not give the reference's results: see parity.json there"
+                ) from None
+            return Bundle.open(built.path)
+
+
+def make_engine(bundle: Bundle, backend: str) -> None:
+    """Build the engine that a back end needs into the bundle, unless it is there.
+
+    Raises SpitError where there can be none.
+    """
+    if (part := BACKEND_PARTS.get(backend)) is None:
+        return
+    flavour = find_flavour()
+    ensure_engine(EngineOrder(bundle=bundle, part=part, flavour=flavour), Steps(quiet=True))
 
 
 @contextmanager

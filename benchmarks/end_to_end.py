@@ -2,61 +2,71 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from statistics import median
 
-import torch
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.bundles import BundleShelf, bundle_shelf
+from benchmarks.bundles import BundleShelf, bundle_shelf, make_engine
 from benchmarks.photo import batches
+from benchmarks.pytorch_variants import pytorch_variants
 from benchmarks.rows import Figure, Row, timed_rows
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
 from benchmarks.timing import time_in_turn
-from export.precision import DTYPES, Precision
-from plugins.torch_ops import accelerate
-from runtime import BackendUnavailable, Session
+from export.precision import Precision
+from runtime import Session
 from runtime.backend import backend_names
 from runtime.bundle import Bundle
-from runtime.native_tokenizer import NativeTokenizer
-from spit_ref import Spit, load_model
+from runtime.errors import SpitError
 
 BACKENDS = ("onnxruntime", "openvino", "onnxruntime-graph", "tensorrt", "tensorrt-split")
-CPU_BACKENDS = BACKENDS[:3]
-TOKENIZER = "tokenizer and features"
 
 
 @dataclass
 class Contest:
     """Variants of one model: what runs one pass over all photographs, and what is known of it.
 
-    before   function that is the part of a variant before its trunk, by variant
+    images   uint8 [1, 3, H, W] each
+    parts    functions that are no variants of their own, but what comes before a trunk
+    before   the part that comes before the trunk of a variant
+    spent    milliseconds an image before the trunk, of variants that can tell
     missing  reasons, by variant
     """
 
-    images: list[torch.Tensor]
+    images: list[NDArray[np.uint8]]
     functions: dict[str, Callable[[], object]] = field(default_factory=dict)
+    parts: dict[str, Callable[[], object]] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
+    spent: dict[str, list[float]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def parts(self) -> set[str]:
-        """Functions that are no variants of their own."""
-        return set(self.before.values())
+    def each(self, call: Callable[[NDArray[np.uint8]], object]) -> Callable[[], object]:
+        """``call`` of all images in turn."""
 
-    def add(self, variant: str, call: Callable[[torch.Tensor], object]) -> None:
-        """``call`` takes one image, uint8 [1, 3, H, W]."""
-
-        @torch.no_grad()
         def run() -> None:
             for image in self.images:
                 call(image)
 
-        self.functions[variant] = run
+        return run
+
+    def add_session(self, variant: str, session: Session) -> None:
+        """An opened one, with the times of its stages if it can tell them."""
+        self.functions[variant] = self.each(session.run)
+        if session.stages(self.images[0]) is None:
+            return
+        spent = self.spent[variant] = []
+
+        def stages() -> None:
+            times = [session.stages(image) for image in self.images]
+            spent.append(
+                sum(time["labels"] + time["features"] for time in times if time) / len(times)
+            )
+
+        self.parts[f"stages of {variant}"] = stages
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -72,33 +82,47 @@ def _model(
     name: str, precision: Precision, size: int, settings: Settings, shelf: BundleShelf
 ) -> Iterator[Row]:
     what = f"{name} {precision}"
-    contest = Contest([torch.from_numpy(image) for image in batches(size).values()])
-    bundle = shelf.get(name, precision, size)
+    contest = Contest(list(batches(size).values()))
     with ExitStack() as stack:
+        bundle = shelf.get(name, precision, size)
         for backend in BACKENDS:
             _session(contest, stack, f"ours, {backend}", backend, bundle, settings.threads)
-        if not contest.functions:
-            raise BackendUnavailable(f"nothing runs {what} here: {contest.missing}")
-        ours = next(iter(contest.functions))
-        plain = plain_vit(name)
-        if plain is not None:
-            backend = ours.removeprefix("ours, ")
-            vit = shelf.get(plain, precision, size)
-            _session(contest, stack, f"{plain}, {backend}", backend, vit, settings.threads)
-        _reference(contest, load_model(name, weights="random"), precision)
-        timings = time_in_turn(contest.functions, rounds=settings.rounds)
-    one = {variant: timing.each(len(contest.images)) for variant, timing in timings.items()}
-    more: dict[str, dict[str, Figure]] = {}
-    for variant, part in contest.before.items():
-        spent = one[part].median
-        more[variant] = {
-            "before the trunk": spent,
-            "% of all": 100 * spent / one[variant].median,
-        }
-    whole = {variant: timing for variant, timing in one.items() if variant not in contest.parts}
-    yield from timed_rows(what, size, whole, ours, more=more)
+        if contest.functions:
+            yield from _timed(contest, stack, what, name, precision, size, settings, shelf)
     for variant, reason in contest.missing.items():
         yield Row(what=what, size=size, variant=variant, note=reason)
+
+
+def _timed(
+    contest: Contest, stack: ExitStack, what: str, name: str, precision: Precision, size: int,
+    settings: Settings, shelf: BundleShelf,
+) -> Iterator[Row]:  # fmt: skip
+    """Rows of ours, which are in the contest, and of their peers."""
+    ours = list(contest.functions)
+    plain = plain_vit(name)
+    if plain is not None:
+        vit = shelf.get(plain, precision, size)
+        for variant in ours:
+            backend = variant.removeprefix("ours, ")
+            _session(contest, stack, f"{plain}, {backend}", backend, vit, settings.threads)
+    for made in pytorch_variants(name, precision, contest.images):
+        if made.call is None:
+            contest.missing[made.name] = made.missing
+            continue
+        contest.functions[made.name] = contest.each(made.call)
+        if made.tokenize is not None:
+            contest.before[made.name] = made.tokenizer
+            contest.parts[made.tokenizer] = contest.each(made.tokenize)
+    timings = time_in_turn(contest.functions | contest.parts, rounds=settings.rounds)
+    one = {variant: timing.each(len(contest.images)) for variant, timing in timings.items()}
+    spent = {variant: median(times) for variant, times in contest.spent.items()}
+    spent |= {variant: one[part].median for variant, part in contest.before.items()}
+    more: dict[str, dict[str, Figure]] = {
+        variant: {"before the trunk": time, "% of all": 100 * time / one[variant].median}
+        for variant, time in spent.items()
+    }
+    variants = {variant: one[variant] for variant in contest.functions}
+    yield from timed_rows(what, size, variants, ours[0], more=more)
 
 
 def plain_vit(model: str) -> str | None:
@@ -113,57 +137,12 @@ def _session(
     if backend not in backend_names():
         return
     try:
+        make_engine(bundle, backend)
         session = stack.enter_context(Session.open(bundle, backend, threads=threads))
-    except BackendUnavailable as error:
+    except SpitError as error:
         contest.missing[variant] = str(error)
-        return
-    contest.add(variant, lambda image: session.run(image.numpy()))
-    if backend in CPU_BACKENDS:
-        part = f"{TOKENIZER} of {bundle.manifest.model}, native"
-        contest.add(part, _native_tokenizer(bundle, threads))
-        contest.before[variant] = part
-
-
-def _native_tokenizer(bundle: Bundle, threads: int) -> Callable[[torch.Tensor], object]:
-    """What a session does before the trunk."""
-    native = NativeTokenizer(bundle, threads)
-
-    def tokenize(image: torch.Tensor) -> object:
-        images = image.numpy()
-        labels, counts = native.regions(images, None)
-        return native.tokens(images, labels, counts, int(counts.max()))
-
-    return tokenize
-
-
-def _reference(contest: Contest, model: Spit, precision: Precision) -> None:
-    """The reference as it is, with the native tokenizer, and that compiled."""
-    eager = model.to(DTYPES[precision])
-    native = accelerate(copy.deepcopy(eager))
-    contest.add("PyTorch, eager", eager)
-    part = f"{TOKENIZER} of {model.config.name}, PyTorch"
-    contest.add(part, eager.tokenizer.tokens)
-    contest.before["PyTorch, eager"] = part
-    contest.add("PyTorch, eager, our tokenizer", native)
-    compiled = "PyTorch, compiled, our tokenizer"
-    try:
-        call = _compiled(native, contest.images)
-    except Exception as error:  # the compiler's own errors, of many kinds
-        contest.missing[compiled] = f"torch.compile: {str(error).strip().splitlines()[0]}"
-        return
-    contest.add(compiled, call)
-
-
-@torch.no_grad()
-def _compiled(model: nn.Module, images: list[torch.Tensor]) -> Callable[[torch.Tensor], object]:
-    """``model`` compiled for any number of tokens; compiled when this returns."""
-    # It warns of the one place where the number of tokens becomes a Python number.
-    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
-    torch.compiler.reset()
-    call: Callable[[torch.Tensor], object] = torch.compile(model, dynamic=True)
-    for image in images * 2:
-        call(image)
-    return call
+    else:
+        contest.add_session(variant, session)
 
 
 SUITE = Suite(
@@ -174,7 +153,8 @@ SUITE = Suite(
     notes=(
         "Weights are random, which changes no time. A plain ViT has 196 tokens; the photographs "
         "have 199, 224 and 186 superpixels.",
-        "before the trunk: milliseconds of tokenizer and features alone, in the same rounds.",
+        "before the trunk: milliseconds of tokenizer and features, in the same rounds; none where "
+        "the back end cannot tell them from the trunk.",
     ),
     sizes=(224,),
     models=("spit_s16", "spit_b16"),

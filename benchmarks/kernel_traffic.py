@@ -54,7 +54,7 @@ class Traffic:
 @dataclass(frozen=True)
 class MergeCounts:
     """How a merge of an image went: ``vertices`` before the first level and after each, and
-    ``edges``, pairs of neighbouring pixels in different vertices, before each level but the first.
+    ``edges``, pairs of vertices that are scored, before each level but the first.
     """
 
     vertices: tuple[int, ...]
@@ -68,9 +68,18 @@ def merge_counts(images: NDArray[np.uint8], levels: int = 4) -> MergeCounts:
         labels, counts = plugins.superpixel_merge(images, levels=level)
         vertices.append(int(counts[0]))
         if level < levels:
-            across = np.count_nonzero(labels[:, :, 1:] != labels[:, :, :-1])
-            edges.append(int(across + np.count_nonzero(labels[:, 1:] != labels[:, :-1])))
+            edges.append(scored_edges(labels))
     return MergeCounts(tuple(vertices), tuple(edges))
+
+
+def scored_edges(labels: NDArray[np.int32]) -> int:
+    """Neighbouring pixels in different vertices, as ``ScoreEdges`` takes them: not those whose two
+    vertices are the same as of the neighbours above (of a pair across) or left (of a pair down)."""
+    down, across = labels[:, :-1] == labels[:, 1:], labels[:, :, :-1] == labels[:, :, 1:]
+    seen_above = down[:, :, :-1] & down[:, :, 1:] & ~across[:, 1:]
+    seen_left = across[:, :-1] & across[:, 1:] & ~down[:, :, 1:]
+    differing = np.count_nonzero(~down) + np.count_nonzero(~across)
+    return int(differing - np.count_nonzero(seen_above) - np.count_nonzero(seen_left))
 
 
 def merge_traffic(counts: MergeCounts) -> Traffic:

@@ -27,7 +27,9 @@ _PACKAGES = (
     "openvino",
     "opencv-contrib-python-headless",
     "scikit-image",
+    "onnxruntime-extensions",
     "tensorrt",
+    "tensorrt-rtx",
     "cuda-bindings",
 )
 
@@ -141,12 +143,14 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the sources, with a + if tracked files differ from it; "" without git."""
+    """The commit of the sources, with a + if other tracked files than results differ from it; ""
+    without git."""
     folder = Path(__file__).parent
+    sources = ["--", ":(top)", ":(top,exclude)benchmarks/results"]
     try:
         done = [
             subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", *sources])
         ]
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.machine import Company, Machine, Watch, commit, machine, versions
 from benchmarks.rows import Row
 from benchmarks.suite import Chart, Settings, Suite
+from runtime.whole_file import whole_file
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,11 +58,14 @@ def run_suite(suite: Suite, settings: Settings) -> Result:
 
 def write_results(results: list[Result], path: Path) -> None:
     """All results in one file."""
-    data = msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(data)
-    beside.replace(path)
+    with whole_file(path) as stream:
+        stream.write(results_json(results).encode())
+
+
+def results_json(results: list[Result]) -> str:
+    """As they stand in files."""
+    return msgspec.json.format(msgspec.json.encode(results), indent=2).decode() + "\n"
 
 
 def read_results(path: Path) -> list[Result]:

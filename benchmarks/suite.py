@@ -48,7 +48,7 @@ class Suite:
 
     title   what is measured, in a sentence
     notes   what has to be known to read the figures
-    sizes   (and ``models``) what is measured unless a user says otherwise
+    sizes   (and ``models``, ``rounds``) what is measured unless a user says otherwise
     """
 
     name: str
@@ -58,6 +58,8 @@ class Suite:
     notes: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
+    rounds: int = 7
+    least_rounds: int = 5
 
 
 NAMES = ("tokenizer", "features", "end_to_end", "trunk", "export", "roofline")

@@ -34,10 +34,15 @@ def headline(result: Result) -> list[str]:
     return [
         f"{result.suite}: {result.title}",
         f"{place}; {result.threads} threads, medians of {result.rounds} rounds in turn; "
-        f"{result.date}, commit {result.commit[:12] or 'unknown'}",
+        f"{result.date}, commit {_short(result.commit)}",
         f"{state}: load {company.load_before:.2f} to {company.load_after:.2f}, others used "
         f"{others} cores meanwhile",
     ]
+
+
+def _short(commit: str) -> str:
+    """The + of sources that differ from it stays."""
+    return commit[:12] + "+" * commit.endswith("+") or "unknown"
 
 
 def cells(result: Result) -> Iterator[Cells]:

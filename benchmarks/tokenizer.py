@@ -71,9 +71,9 @@ def _at(
 def ours_by_threads(
     op: Callable[..., object], threads: int
 ) -> tuple[dict[str, Callable[[], object]], str]:
-    """A native op with one thread and with all, by variant; and the variant with all."""
+    """A native op with one thread, two and all, by variant; and the variant with all."""
     functions: dict[str, Callable[[], object]] = {}
-    for number in sorted({1, threads}):
+    for number in sorted({1, min(2, threads), threads}):
         ours = f"ours, {number} thread{'s' if number > 1 else ''}"
         functions[ours] = partial(op, threads=number)
     return functions, ours

@@ -45,8 +45,8 @@ def cpu_session(
     """
     if manifest.precision == "bf16":
         raise BackendUnavailable(
-            "ONNX Runtime has no bfloat16 kernels for CPUs: use the backend torch, "
-            "or export with --precision fp16 or fp32"
+            "ONNX Runtime has no bfloat16 kernels for CPUs: use the backend openvino "
+            "or torch, or export with --precision fp16 or fp32"
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions

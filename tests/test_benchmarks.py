@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from benchmarks.__main__ import main
-from benchmarks.machine import Company, Watch, machine, versions
+from benchmarks.__main__ import RESULTS, main
+from benchmarks.machine import Company, Watch, commit, machine, versions
 from benchmarks.results import Result, read_results, write_results
 from benchmarks.rows import Row, timed_rows
-from benchmarks.suite import NAMES, Chart, load_suite
+from benchmarks.suite import NAMES, Chart, Suite, load_suite
 from benchmarks.tables import headline, shortened, tables
 from benchmarks.timing import Timing, summary, time_in_turn
 
@@ -139,7 +139,6 @@ def test_own_processor_time_is_not_that_of_others() -> None:
                                    Chart(kind="bars", value="regions")])  # fmt: skip
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_plots_are_small_and_name_what_they_show(tmp_path, chart, kind) -> None:
-    pytest.importorskip("matplotlib")
     from benchmarks.plots import draw
 
     path = tmp_path / f"plot.{kind}"
@@ -154,7 +153,6 @@ def test_plots_are_small_and_name_what_they_show(tmp_path, chart, kind) -> None:
 
 
 def test_nothing_is_drawn_without_figures(tmp_path) -> None:
-    pytest.importorskip("matplotlib")
     from benchmarks.plots import draw
 
     assert not draw(result([Row(what="w", size=1, variant="v")]), tmp_path / "plot.svg")
@@ -162,7 +160,6 @@ def test_nothing_is_drawn_without_figures(tmp_path) -> None:
 
 
 def test_report_makes_tables_and_plots_without_measuring(tmp_path, capsys) -> None:
-    pytest.importorskip("matplotlib")
     write_results([result(sample_rows())], tmp_path / "tokenizer.json")
     assert main(["report", str(tmp_path / "tokenizer.json"), "--out", str(tmp_path / "out")]) == 0
     assert "a title" in capsys.readouterr().out
@@ -172,10 +169,56 @@ def test_report_makes_tables_and_plots_without_measuring(tmp_path, capsys) -> No
     assert "](tokenizer.svg)" in page and "|  | peer | 5.00 | 4.00 | 6.00 | 2.50 | 191 |  |" in page
 
 
+def test_no_other_page_is_overwritten(tmp_path, capsys) -> None:
+    file, page = tmp_path / "all.json", tmp_path / "README.md"
+    write_results([result(sample_rows())], file)
+    page.write_text("# A project")
+    assert main(["report", str(file), "--out", str(tmp_path)]) == 2
+    assert "is no page of results" in capsys.readouterr().err
+    # Without --out, some results make no page.
+    assert main(["report", str(file)]) == 0
+    assert page.read_text() == "# A project"
+
+
+def test_json_on_stdout(monkeypatch, capsys) -> None:
+    made = result(sample_rows())
+    monkeypatch.setattr("benchmarks.__main__.run_suite", lambda *_: made)
+    assert main(["tokenizer", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert msgspec.json.decode(printed.out, type=list[Result]) == [made]
+    assert "tokenizer: done" in printed.err
+
+
+def test_json_after_every_suite(tmp_path, monkeypatch) -> None:
+    """What was measured for hours is not lost to the last suite."""
+    made = result(sample_rows())
+
+    def run(suite: Suite, _: object) -> Result:
+        if suite.name == "features":
+            raise ValueError("no memory")
+        return made
+
+    monkeypatch.setattr("benchmarks.__main__.run_suite", run)
+    file = tmp_path / "all.json"
+    assert main(["tokenizer", "features", "--json", str(file)]) == 2
+    assert read_results(file) == [made]
+
+
+def test_commit_is_that_of_the_sources() -> None:
+    """The + says that the sources are not those of the commit; results are none of them."""
+    assert "commit 0123456789ab+" in headline(result(sample_rows()))[1]
+    words = ["git", "status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=RESULTS.parent.parent)
+    if done.returncode == 0:
+        assert commit().endswith("+") == bool(done.stdout.strip())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["tokenizer", "--rounds", "4"], "at least 5"),
+        (["--json", "tokenizer"], "put --json last"),
+        (["tokenizer", "--rounds", "4"], "tokenizer must be at least 5, not 4"),
+        (["export", "--rounds", "0"], "export must be at least 3, not 0"),
         (["speed"], "there is no suite speed"),
         (["report", "no/such.json"], "No such file"),
     ],
@@ -192,10 +235,10 @@ def test_every_suite_loads_under_its_name() -> None:
 
 
 def test_kept_results_can_be_read() -> None:
-    from benchmarks.__main__ import RESULTS
-
-    files = sorted(RESULTS.glob("*.json"))
-    for file in files:
+    for name in NAMES:
+        file = RESULTS / f"{name}.json"
+        assert file.with_suffix(".svg").is_file()
         for made in read_results(file):
-            assert made.suite == file.stem and made.rows and made.rounds >= 5
+            assert made.suite == file.stem and made.rows
+            assert made.rounds >= load_suite(made.suite).least_rounds
             assert msgspec.json.decode(msgspec.json.encode(made), type=Result) == made

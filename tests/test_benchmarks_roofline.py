@@ -22,8 +22,10 @@ from benchmarks.kernel_traffic import (
     feature_traffic,
     merge_counts,
     merge_traffic,
+    scored_edges,
 )
 from benchmarks.photo import astronaut, batch_of
+from benchmarks.suite import Settings
 from plugins.cuda_launches import Launch, OpRun
 from runtime.gpu.tokenizer_library import TokenizerLibrary
 from spit_ref import exact
@@ -79,6 +81,15 @@ def test_merge_counts_are_those_of_the_levels() -> None:
     assert merge_counts(np.stack([checkers] * 3)[None], levels=0) == MergeCounts((16,), ())
 
 
+def test_edges_are_scored_once_a_side() -> None:
+    """Two rectangles share one side; a checkerboard's pixels, of a vertex each, have all theirs."""
+    halves = np.repeat([[0, 0, 1, 1]], 4, 0)[None].astype(np.int32)
+    assert scored_edges(halves) == 1 == scored_edges(halves.transpose(0, 2, 1))
+    assert scored_edges(np.arange(16, dtype=np.int32).reshape(1, 4, 4)) == 2 * 4 * 3
+    # A step in the border: the side goes on below it, but no two pairs of it are neighbours.
+    assert scored_edges(np.array([[[0, 0, 1], [0, 1, 1]]], np.int32)) == 3
+
+
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory):
     made, reason = roofline.launch_recorder(tmp_path_factory.mktemp("recorder"))
@@ -94,6 +105,17 @@ def test_phases_are_the_recorded_launches(recorder, size) -> None:
     roofline.check_phases(features, recorder.region_features(1, size, size, max_tokens=99))
     with pytest.raises(ValueError, match="launches"):
         roofline.check_phases(merge, recorder.superpixel_merge(1, size, size, levels=3))
+
+
+def test_rows_of_the_sheet(recorder, monkeypatch) -> None:
+    monkeypatch.setattr(roofline, "launch_recorder", lambda _: (recorder, ""))
+    rows = list(roofline.measure(Settings((48,), (), ("fp32",), rounds=1, threads=1)))
+    counts = {row.variant: row.more for row in rows if row.what == "counts"}
+    assert set(counts) == {"SuperpixelMerge", "RegionFeatures"}
+    for op, figures in counts.items():
+        assert figures["launches"] >= 3 and figures["MiB workspace"] > 0
+        floors = [row.more["floor"] for row in rows if row.what == op and "floor" in row.more]
+        assert len(floors) == len(GPU_DEVICES) and min(floors) > 0
 
 
 def test_other_launches_than_those_counted_are_refused() -> None:

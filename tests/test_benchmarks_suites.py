@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import end_to_end, export, features, tokenizer, trunk
+from benchmarks import bundles, end_to_end, export, features, pytorch_variants, tokenizer, trunk
 from benchmarks.__main__ import main
 from benchmarks.grid_sampling import region_colours
 from benchmarks.peers import count_regions, opencv_peers, skimage_peers
@@ -21,6 +22,8 @@ from benchmarks.trunk_runtimes import onnxruntime_trunk, openvino_trunks, quanti
 from benchmarks.trunk_work import matrix_operations
 from export.reference import model_of
 from runtime.bundle import Bundle
+from runtime.engines.flavour import Flavour
+from runtime.errors import BackendUnavailable, BundleError
 from spit_ref import load_model
 
 SIDE = 64
@@ -36,8 +39,6 @@ def bundle(make_bundle) -> Bundle:
 
 
 def test_tokenizer_has_all_peers_with_as_many_regions() -> None:
-    pytest.importorskip("cv2")
-    pytest.importorskip("skimage")
     rows = {row.variant: row for row in tokenizer.measure(settings())}
     measured = {name for name, row in rows.items() if row.median is not None}
     assert measured >= {
@@ -51,8 +52,6 @@ def test_tokenizer_has_all_peers_with_as_many_regions() -> None:
 
 
 def test_peers_come_near_the_number_asked_for() -> None:
-    pytest.importorskip("cv2")
-    pytest.importorskip("skimage")
     photo = astronaut(224)
     for peers in (opencv_peers, skimage_peers):
         for name, segment in peers(photo, 199):
@@ -85,19 +84,65 @@ def test_matrix_operations_are_those_that_pytorch_counts(name, tokens) -> None:
 
 
 def test_end_to_end_rows(bundle, tmp_path, monkeypatch) -> None:
-    def no_compiler(*_: object) -> None:
+    def no_compiler(*_: object, **__: object) -> None:
         raise RuntimeError("no compiler\nat all")
 
-    monkeypatch.setattr(end_to_end, "_compiled", no_compiler)
+    monkeypatch.setattr(pytorch_variants.torch, "compile", no_compiler)
+    # Stands for a ViT: what matters is that it runs wherever ours does.
+    monkeypatch.setattr(end_to_end, "plain_vit", lambda _: "spit_tiny")
     shutil.copytree(bundle.path, tmp_path / f"spit_tiny-fp32-{SIDE}-random")
     rows = {row.variant: row for row in end_to_end.measure(settings(tmp_path))}
     assert rows["ours, onnxruntime"].ratio == 1.0
-    for name in ("ours, onnxruntime", "PyTorch, eager"):
+    for name in ("ours, onnxruntime", "PyTorch, eager", "PyTorch, eager, our tokenizer"):
         assert 0 < rows[name].more["% of all"] < 200 and rows[name].median > 0
-    assert rows["PyTorch, eager, our tokenizer"].median is not None
+    measured = {name for name, row in rows.items() if row.median is not None}
+    backends = {name.removeprefix("ours, ") for name in measured if name.startswith("ours, ")}
+    assert {"onnxruntime", "openvino", "onnxruntime-graph"} <= backends
+    assert {f"spit_tiny, {backend}" for backend in backends} <= measured
+    # It cannot tell what comes before the trunk, so it does not.
+    assert not rows["ours, onnxruntime-graph"].more
     compiled = rows["PyTorch, compiled, our tokenizer"]
     assert compiled.median is None and compiled.note == "torch.compile: no compiler"
-    assert not [name for name in rows if name.startswith(end_to_end.TOKENIZER)]
+    assert not [name for name in rows if "tokenizer and features" in name or "stages" in name]
+
+
+def test_without_any_back_end_there_are_reasons(bundle, tmp_path, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BackendUnavailable("not today")
+
+    monkeypatch.setattr(end_to_end.Session, "open", refuse)
+    shutil.copytree(bundle.path, tmp_path / f"spit_tiny-fp32-{SIDE}-random")
+    rows = list(end_to_end.measure(settings(tmp_path)))
+    assert len(rows) == len(end_to_end.BACKENDS) and {row.median for row in rows} == {None}
+    assert "not today" in {row.note for row in rows}
+
+
+def test_engines_are_built_for_back_ends_that_need_one(bundle, monkeypatch) -> None:
+    orders = []
+    monkeypatch.setattr(bundles, "find_flavour", lambda: Flavour("tensorrt", "10.3.0", None))
+    monkeypatch.setattr(bundles, "ensure_engine", lambda order, _: orders.append(order.part))
+    for backend in end_to_end.BACKENDS:
+        bundles.make_engine(bundle, backend)
+    assert orders == ["full", "trunk"]
+
+
+def test_bundles_that_fail_are_not_measured(tmp_path, monkeypatch) -> None:
+    failed = SimpleNamespace(passed=False, path=tmp_path / "b")
+    monkeypatch.setattr(bundles, "build", lambda *_: failed)
+    with pytest.raises(BundleError, match="does not give the reference's results"):
+        bundles.BundleShelf(tmp_path).get("spit_tiny", "fp32", SIDE)
+
+
+def test_trunk_rows(bundle, make_bundle, tmp_path, monkeypatch) -> None:
+    half = make_bundle(height=SIDE, width=SIDE, precision="fp16")
+    for made, precision in ((bundle, "fp32"), (half, "fp16")):
+        shutil.copytree(made.path, tmp_path / f"spit_tiny-{precision}-{SIDE}-random")
+    monkeypatch.setattr(trunk, "PEAK_SIDE", 64)
+    rows = {row.variant: row for row in trunk.measure(settings(tmp_path))}
+    assert rows[trunk.OURS].ratio == 1.0 and rows[trunk.HALF].more["% of peak"] > 0
+    assert {"ONNX Runtime, int8", "OpenVINO, bf16", "torch, fp32", "torch, bf16"} < set(rows)
+    peaks = [row for name, row in rows.items() if name.startswith(trunk.PEAK)]
+    assert len(peaks) == 2 and all(row.ratio is None for row in peaks)
 
 
 def test_plain_vits_have_the_same_trunk() -> None:
@@ -137,7 +182,13 @@ def test_a_failed_export_says_why() -> None:
 def test_export_rows(monkeypatch) -> None:
     runs = iter([(4.0, 100), (2.0, 300)])
 
+    asked = 0
+
     def fake(model: str, precision: str) -> export.Export:
+        nonlocal asked
+        asked += 1
+        if model == "spit_l16":
+            raise export.ExportFailed("killed")
         seconds, memory = next(runs)
         files = {"model.onnx": 1, "trunk.onnx": 2, "model.onnx.data": 5, "manifest.json": 1}
         return export.Export(
@@ -145,8 +196,10 @@ def test_export_rows(monkeypatch) -> None:
         )
 
     monkeypatch.setattr(export, "run_export", fake)
-    two = Settings((), ("spit_tiny",), ("fp32",), rounds=2, threads=2)
-    (row,) = export.measure(two)
+    two = Settings((), ("spit_tiny", "spit_l16"), ("fp32",), rounds=2, threads=2)
+    row, failed = export.measure(two)
+    # One that fails is a row, and asked once.
+    assert failed.median is None and failed.note == "killed" and asked == 3
     assert row.median == 3000.0 and row.size == "spit_tiny"
     assert row.more == {"peak MiB": 300.0, "weights MiB": 5.0, "graphs MiB": 3.0, "bundle MiB": 9.0}
 

@@ -52,7 +52,7 @@ def hashed(session: Session, image: np.ndarray) -> str:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_threads_share_a_session(make_bundle, count) -> None:
+def test_threads_share_a_session(make_bundle, count, capsys) -> None:
     bundle = make_bundle(height=64, width=80)
     with Session.open(bundle.path, "onnxruntime", threads=1) as session:
         images = lambda: photographs_of_random_sizes(count, 64, 80)  # noqa: E731
@@ -60,7 +60,7 @@ def test_threads_share_a_session(make_bundle, count) -> None:
         wanted = [hashed(session, image) for image in images()]
         alone = time.perf_counter() - start
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda image: hashed(session, image), list(images())[:100]))
+            list(pool.map(lambda image: hashed(session, image), islice(images(), 100)))
             before = resident()
             start = time.perf_counter()
             found = []
@@ -70,11 +70,12 @@ def test_threads_share_a_session(make_bundle, count) -> None:
                 found += pool.map(lambda image: hashed(session, image), portion)
             together = time.perf_counter() - start
             grown = resident() - before
-    print(
-        f"{count} images: {alone:.1f} s in one thread, {together:.1f} s in {THREADS}; "
-        f"memory {before / 2**20:.0f} MiB, grown by {grown / 2**20:.1f} MiB; "
-        f"{len(set(wanted))} different results"
-    )
+    with capsys.disabled():
+        print(
+            f"\n{count} images: {alone:.1f} s in one thread, {together:.1f} s in {THREADS}; "
+            f"memory {before / 2**20:.0f} MiB, grown by {grown / 2**20:.1f} MiB; "
+            f"{len(set(wanted))} different results"
+        )
     assert found == wanted
     assert len(set(wanted)) > 0.9 * count
     assert grown < GROWTH

@@ -11,6 +11,7 @@ from runtime import BackendUnavailable, ExecutionError, ImageError, Session
 from runtime.bundle import Bundle
 from runtime.gpu.cuda import Event, Stream
 from runtime.native_tokenizer import NativeTokenizer
+from runtime.onnxruntime_backend import OnnxRuntimeBackend
 from runtime.stopwatch import Stopwatch
 from tests.fake_cuda import Status
 from tests.gpu_rig import bits, simulated_gpu
@@ -54,6 +55,23 @@ def test_stages_on_the_cpu(bundle, images, monkeypatch) -> None:
         taken = session.stages(images)
         # Once for the batch, and once for each of three images.
         assert taken["labels"] > 50 and taken["features"] > 150 > taken["trunk"]
+
+
+def test_cpus_compute_no_padding(bundle, images, monkeypatch) -> None:
+    """The trunk gets as many rows as an image has superpixels, not the whole budget."""
+    given = []
+
+    def spy(backend, tokens, counts):
+        given.append((tokens.shape[1], int(counts[0])))
+        return real(backend, tokens, counts)
+
+    real = OnnxRuntimeBackend.trunk
+    monkeypatch.setattr(OnnxRuntimeBackend, "trunk", spy)
+    with Session.open(bundle, "onnxruntime") as session:
+        output = session.run(images, tokens=True)
+    assert [rows for rows, _ in given] == [count for _, count in given]
+    assert [count for _, count in given] == output.num_tokens.tolist()
+    assert output.tokens.shape[1] > max(output.num_tokens)
 
 
 def test_stages_that_cannot_be_told_apart(bundle, images) -> None:

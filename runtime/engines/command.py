@@ -88,15 +88,24 @@ def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
         plugins=tuple(options.plugins),
         verbose=options.verbose,
     )
+    if options.rebuild:
+        return build_engine(order, target_device(order), steps)
+    return ensure_engine(order, steps)
+
+
+def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
+    """The engine that is wanted, built unless there is one that fits.
+
+    Raises EngineError, BundleError or BackendUnavailable.
+    """
     device = target_device(order)
-    if not options.rebuild:
-        try:
-            stored = find_engine(bundle, order.part, order.platform(device))
-        except EngineError as error:
-            _say(steps, str(error).partition(": python -m")[0])
-        else:
-            if stored.record.choices == order.choices:
-                return stored
+    try:
+        stored = find_engine(order.bundle, order.part, order.platform(device))
+    except EngineError as error:
+        _say(steps, str(error).partition(": python -m")[0])
+    else:
+        if stored.record.choices == order.choices:
+            return stored
     return build_engine(order, device, steps)
 
 

@@ -17,6 +17,9 @@ from runtime.manifest import FileEntry, Name, Positive, Sha256
 Part = Literal["full", "trunk"]
 """Which graph an engine is of: from images on, or from tokens on, which needs no plugins."""
 
+BACKEND_PARTS: dict[str, Part] = {"tensorrt": "full", "tensorrt-split": "trunk"}
+"""The back ends that need an engine, and of which graph."""
+
 AMPERE = 80
 
 
