@@ -52,6 +52,8 @@ def fake_cv2(monkeypatch):
     [
         ("0", 0, "v4l2"),
         ("/dev/video12", 12, "v4l2"),
+        # Stands for a link of /dev/v4l/by-id: a device under a name that stays.
+        ("/dev/null", "/dev/null", "v4l2"),
         ("rtsp://camera/stream", "rtsp://camera/stream", "any"),
         ("v4l2src ! appsink", "v4l2src ! appsink", "gstreamer"),
     ],

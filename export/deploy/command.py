@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from export.deploy.errors import CheckFailed, DeployError
 from export.deploy.fleet import run_fleet
 from export.deploy.options import DeployOptions
 from export.deploy.package import Package, make_package, write_archive
+from export.deploy.prebuilt import prebuilt_libraries
 from export.deploy.remote import Remote
 from export.deploy.reporter import PersonalReporter
 from export.deploy.target import parse_target
-from plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
+from plugins.plugin_library import BUILT
 from runtime.bundle import Bundle
 from runtime.command_line import DONE, FAILED
 from runtime.progress import Steps
@@ -71,6 +73,26 @@ def _add_device_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keep", type=_positive, default=3, metavar="N", help="releases to keep there [3]"
     )
+    command.add_argument(
+        "--extra",
+        type=_extra,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of spit-edge to install there, too, such as camera; may be repeated",
+    )
+    command.add_argument(
+        "--ignore-memory",
+        action="store_true",
+        help="go on where less memory is free than is computed",
+    )
+    command.add_argument(
+        "--restart",
+        type=_unit,
+        metavar="UNIT",
+        help="of the user's systemd, such as spit-edge@door: restart it, if it runs, when the "
+        "release is in use",
+    )
     command.add_argument("--ssh-config", type=Path, metavar="FILE", help="for ssh -F")
 
 
@@ -85,12 +107,21 @@ def _add_package_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wheelhouse", type=Path, metavar="DIR", help="wheels for pip instead of its index"
     )
-    command.add_argument(
+    libraries = command.add_mutually_exclusive_group()
+    libraries.add_argument(
         "--plugins",
         type=Path,
         action="append",
         metavar="LIB",
-        help=f"plugin library for devices that it fits; may be repeated [{BUILT}/*/{FILE_NAME}]",
+        help="plugin library for devices that it fits; may be repeated [all in "
+        f"{BUILT}, where one for Jetsons is built first if that is possible]",
+    )
+    libraries.add_argument(
+        "--no-plugins",
+        dest="plugins",
+        action="store_const",
+        const=[],
+        help="send none: devices with a GPU build theirs",
     )
 
 
@@ -99,14 +130,14 @@ def _deploy(options: argparse.Namespace) -> int:
     target = parse_target(options.device, options.name, _service(options), options.ssh_config)
     if options.rollback:
         with Remote(target, reporter) as remote:
-            print(rollback(remote))
+            print(rollback(remote, _wishes(options)))
         return DONE
     wishes = _wishes(options)
     bundle = _bundle(options)
     if options.validate and not _valid(options.bundle):
         return FAILED
     with _packed(bundle, options) as package, Remote(target, reporter) as remote:
-        return _reported(lambda: print(deploy(remote, package, wishes)), reporter)
+        return _reported(lambda: print(deploy(remote, package, wishes).release), reporter)
 
 
 def _fleet(options: argparse.Namespace) -> int:
@@ -125,7 +156,8 @@ def _fleet(options: argparse.Namespace) -> int:
     with _packed(bundle, options) as package:
 
         def work(remote: Remote, device: Device) -> str:
-            return f"uses {deploy(remote, package, device.options)}"
+            done = deploy(remote, package, device.options)
+            return f"uses {done.release} on {done.backend}"
 
         return run_fleet(devices, work, parallel=options.parallel)
 
@@ -140,8 +172,8 @@ def _pack(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _rolled_back(remote: Remote, _: Device) -> str:
-    return f"uses {rollback(remote)} again"
+def _rolled_back(remote: Remote, device: Device) -> str:
+    return f"uses {rollback(remote, device.options)} again"
 
 
 def _reported(work: Callable[[], None], reporter: PersonalReporter) -> int:
@@ -172,22 +204,13 @@ def _valid(bundle: Path) -> bool:
 
 @contextmanager
 def _packed(bundle: Bundle, options: argparse.Namespace) -> Iterator[Package]:
-    # The ones built here for tests of this machine's CPU are no use to a device.
-    built = [path for path in sorted(BUILT.glob(f"*/{FILE_NAME}")) if _for_gpus(path)]
+    plugins = options.plugins
+    if plugins is None:
+        plugins = prebuilt_libraries(Steps()) if bundle.manifest.contracts else []
     with make_package(
-        bundle,
-        wheels=options.wheel,
-        wheelhouse=options.wheelhouse,
-        plugins=built if options.plugins is None else options.plugins,
+        bundle, wheels=options.wheel, wheelhouse=options.wheelhouse, plugins=plugins
     ) as package:
         yield package
-
-
-def _for_gpus(library: Path) -> bool:
-    try:
-        return read_library(library).variant == "cuda"
-    except PluginLibraryError:
-        return False
 
 
 def _wishes(options: argparse.Namespace) -> DeployOptions:
@@ -195,6 +218,9 @@ def _wishes(options: argparse.Namespace) -> DeployOptions:
         engine=options.engine,
         backend=options.backend,
         keep=options.keep,
+        restart=options.restart,
+        extras=tuple(dict.fromkeys(options.extra)),
+        ignore_memory=options.ignore_memory,
     )
 
 
@@ -203,6 +229,18 @@ def _service(options: argparse.Namespace) -> str:
     if not name:
         raise DeployError(f"{options.bundle} is not a bundle")
     return name
+
+
+def _unit(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a unit")
+    return text
+
+
+def _extra(text: str) -> str:
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of an extra")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from export.deploy.errors import CheckFailed, DeployError
 from export.deploy.facts import Facts, facts_from
@@ -24,8 +24,15 @@ def refuse_random(bundle: Bundle, *, allowed: bool) -> None:
         )
 
 
-def deploy(remote: Remote, package: Package, options: DeployOptions) -> str:
-    """Bring the package to the device, check it there, switch to it; the release's name.
+class Deployed(NamedTuple):
+    """A release that is in use now, and the back end that it was checked on."""
+
+    release: str
+    backend: str
+
+
+def deploy(remote: Remote, package: Package, options: DeployOptions) -> Deployed:
+    """Bring the package to the device, check it there, switch to it.
 
     What is there already is not done again.  Raises DeployError, CheckFailed or Unreachable; then
     the device still uses what it used before.
@@ -36,7 +43,7 @@ def deploy(remote: Remote, package: Package, options: DeployOptions) -> str:
     plan = make_plan(package, facts, options)
     for remark in plan.remarks:
         reporter.line(remark)
-    _transfer(remote, package, plan, facts)
+    _transfer(remote, package, plan, facts, ignore_memory=options.ignore_memory)
     answer = remote.call("activate", **_request(package, plan, facts, options))
     if not answer["passed"]:
         before = f"{facts.current} stays in use" if facts.current else "nothing is in use"
@@ -46,25 +53,29 @@ def deploy(remote: Remote, package: Package, options: DeployOptions) -> str:
         )
     for name in answer["removed"]:
         reporter.line(f"removed the old release {name}")
+    if answer["remark"]:
+        reporter.line(f"old files stay there: {answer['remark']}")
     reporter.line(f"{remote.target.host} uses {facts.root}/current -> {package.release}")
-    return package.release
+    return Deployed(package.release, plan.backend)
 
 
-def rollback(remote: Remote) -> str:
+def rollback(remote: Remote, options: DeployOptions) -> str:
     """Go back to the release before; its name.  Raises DeployError if there is none."""
-    release = str(remote.call("rollback")["release"])
+    release = str(remote.call("rollback", restart=options.restart)["release"])
     remote.reporter.line(f"{remote.target.host} uses {release} again")
     return release
 
 
-def _transfer(remote: Remote, package: Package, plan: Plan, facts: Facts) -> None:
+def _transfer(
+    remote: Remote, package: Package, plan: Plan, facts: Facts, *, ignore_memory: bool
+) -> None:
     wanted = {file.sha256: file.bytes for file in package.files.values()}
     answer = remote.call("compare", files=wanted, venv=plan.venv_key(package, facts))
     missing: dict[str, int] = answer["missing"]
     to_send = sum(wanted[sha256] - have for sha256, have in missing.items())
     needs = compute_needs(package, plan, to_send, venv_there=answer["venv"])
     remote.reporter.line(str(needs))
-    check_needs(needs, facts)
+    check_needs(needs, facts, ignore_memory=ignore_memory)
     send(remote, facts.root, package.files, missing, rsync=facts.rsync)
     remote.reporter.line(
         f"sent {len(missing)} of {len(wanted)} files, {to_send / 1e6:.2f} MB"
@@ -85,11 +96,13 @@ def _request(package: Package, plan: Plan, facts: Facts, options: DeployOptions)
             "possible": facts.venv,
             "file": plan.install,
             "extras": plan.extras,
+            "requires": plan.requires,
             "what": f"{'compiling and ' if from_sources else ''}installing the runtime",
         },
         "plugin": plugin if plan.prebuilt or plan.build_sm else None,
         "engine": plan.part,
         "backend": plan.backend,
-        "runs": options.runs,
+        "seconds": options.seconds,
         "keep": options.keep,
+        "restart": options.restart,
     }

@@ -23,6 +23,7 @@ class Facts(Struct, frozen=True):
     root               the service's folder, absolute
     venv               whether its Python can make environments
     numpy, tensorrt    versions of the system's packages
+    to_compile         packages of Debian that compiling the runtime needs and that are not there
     jetson             model, JetPack, power mode and clocks, in words
     memory_free        for new processes; on a Jetson CPU and GPU share it
     current, previous  names of releases
@@ -34,6 +35,7 @@ class Facts(Struct, frozen=True):
     venv: bool
     numpy: str | None
     tensorrt: str | None
+    to_compile: list[str]
     gpu: Gpu | None
     jetson: str | None
     rsync: bool

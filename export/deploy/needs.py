@@ -63,23 +63,27 @@ def compute_needs(package: Package, plan: Plan, to_send: int, *, venv_there: boo
     )
 
 
-def check_needs(needs: Needs, facts: Facts) -> None:
+def check_needs(needs: Needs, facts: Facts, *, ignore_memory: bool = False) -> None:
     """DeployError if the device has less."""
     if needs.disk > facts.disk_free:
         raise DeployError(
             f"{facts.root} on the device has {_gb(facts.disk_free)} free but {_gb(needs.disk)} are "
             "needed: free some space, or choose a folder on another disk"
         )
-    if facts.memory_free is not None and needs.memory > facts.memory_free:
+    if ignore_memory or facts.memory_free is None:
+        return
+    if needs.memory > facts.memory_free:
         raise DeployError(
             f"the device has {_gb(facts.memory_free)} of memory free but {_gb(needs.memory)} are "
-            "needed: end other programs, add swap, or deploy a smaller model"
+            "needed: end other programs there (a camera service, the desktop), deploy a smaller "
+            "model, or try it with --ignore-memory"
         )
 
 
 def _venv_bytes(package: Package, plan: Plan) -> int:
     if not package.wheelhouse:
-        return VENV_BYTES.get(plan.extras, max(VENV_BYTES.values()))
+        most = max(VENV_BYTES.values())
+        return sum(VENV_BYTES.get(extra, most) for extra in plan.extras.split(","))
     return PIP_BYTES + sum(_unpacked_sizes(package))
 
 

@@ -12,10 +12,8 @@ from export.deploy.facts import Facts
 from export.deploy.options import DeployOptions
 from export.deploy.package import Package
 from plugins.plugin_library import PluginLibrary
-from runtime.engines.record import Part
+from runtime.engines.record import BACKEND_PARTS, Part
 
-TENSORRT_PART: dict[str, Part] = {"tensorrt": "full", "tensorrt-split": "trunk"}
-"""The back ends that need an engine, and of which graph."""
 OLDEST_TENSORRT = 10
 
 
@@ -24,7 +22,8 @@ class Plan:
     """Decisions.
 
     install    path, in the package, of the wheel or of the sources that pip installs
-    extras     of this package that the back end needs
+    extras     of this package that the back end needs or the user wants, separated by commas
+    requires   what else pip is told, so that versions fit the device
     part       of the engine to build; None: no engine
     prebuilt   path, in the package, of the plugin library that fits
     build_sm   GPU to build a plugin library for there; None with ``prebuilt`` None: none is needed
@@ -33,6 +32,7 @@ class Plan:
 
     install: str
     extras: str
+    requires: tuple[str, ...]
     backend: str
     part: Part | None
     prebuilt: str | None
@@ -44,6 +44,7 @@ class Plan:
         parts = [
             package.files[self.install].sha256,
             self.extras,
+            *self.requires,
             facts.python,
             *(file.sha256 for file in package.wheelhouse),
         ]
@@ -56,8 +57,13 @@ def make_plan(package: Package, facts: Facts, options: DeployOptions) -> Plan:
     obstacle = _no_engine(facts)
     if options.engine == "never":
         obstacle = "--no-engine"
+    elif facts.jetson is not None and facts.gpu is None:
+        raise DeployError(
+            "this is a Jetson, but the account there cannot use its GPU: sudo usermod -aG "
+            "video,render USER, and log in again; or deploy for the CPU with --no-engine"
+        )
     backend = options.backend or ("onnxruntime" if obstacle else "tensorrt")
-    part = TENSORRT_PART.get(backend)
+    part = BACKEND_PARTS.get(backend)
     if part is not None and obstacle is not None:
         raise DeployError(f"the backend {backend} needs an engine, and there is none: {obstacle}")
     if part is None and options.engine == "now":
@@ -78,10 +84,31 @@ def make_plan(package: Package, facts: Facts, options: DeployOptions) -> Plan:
                 f"no wheel of spit-edge is for Python {facts.python} on {facts.machine}: "
                 "give one with --wheel"
             )
+        if facts.to_compile:
+            raise DeployError(
+                f"to compile the runtime, the device lacks {' and '.join(facts.to_compile)}: sudo "
+                f"apt-get install {' '.join(facts.to_compile)} there, or give a wheel with --wheel"
+            )
         install = package.sources
         remarks.append("the device compiles the runtime, because no wheel was given")
-    extras = "tensorrt" if part is not None else backend
-    return Plan(install, extras, backend, part, prebuilt, build_sm, tuple(remarks))
+    extras = ",".join(["tensorrt" if part is not None else backend, *options.extras])
+    requires = _requires(facts, with_bindings=part is not None)
+    return Plan(install, extras, requires, backend, part, prebuilt, build_sm, tuple(remarks))
+
+
+def _requires(facts: Facts, *, with_bindings: bool) -> tuple[str, ...]:
+    """Versions that fit what is installed on the device."""
+    wanted = []
+    if facts.jetson is not None:
+        # The system's OpenCV is compiled against numpy 1 and does not load beside numpy 2.
+        wanted.append("numpy>=1.24,<2")
+    if with_bindings and facts.gpu is not None:
+        # A Jetson's driver serves no newer CUDA than its own.  Of the bindings for CUDA 12, those
+        # up to 12.8 call the driver; later ones bring a runtime of their own.
+        major, minor = facts.gpu.cuda // 1000, facts.gpu.cuda % 1000 // 10
+        newest = "12.9" if major == 12 else f"{major}.{minor + 1}"
+        wanted.append(f"cuda-bindings>=12.8,<{newest}")
+    return tuple(wanted)
 
 
 def _no_engine(facts: Facts) -> str | None:
@@ -115,6 +142,9 @@ def misfit(library: PluginLibrary, facts: Facts, contracts: Mapping[str, int]) -
     # Within a major number, the driver of an older CUDA runs what a newer one compiled.
     if library.cuda // 1000 != facts.gpu.cuda // 1000:
         return f"it is for CUDA {library.cuda_version}"
+    # On a Jetson, drivers run no newer CUDA than their own.
+    if facts.jetson is not None and library.cuda > facts.gpu.cuda:
+        return f"it is for CUDA {library.cuda_version}, which is newer than the driver's"
     if not library.has_code_for(facts.gpu.sm):
         return f"it has no code for sm_{facts.gpu.sm}"
     for op, version in contracts.items():

@@ -3,7 +3,8 @@
 The first connection stays open for the others (ControlMaster, in a folder of our own).  A call
 starts Python on the device, sends it the modules of ``device/`` and a request on stdin, and reads
 events from its stdout until the result; nothing of it is left there.  While a call lasts, its
-stdin stays open: when this side is gone, the device notices and stops what it was doing.
+stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
+device notices and stops what it was doing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,8 @@ from export.deploy.ssh_errors import unreachable
 from export.deploy.target import Target
 
 CONNECT_SECONDS = 20
+BEAT_SECONDS = 10
+"""Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
     *(f"runtime.jetson.{name}" for name in ("clocks", "software", "device")),
     *(
@@ -221,7 +225,11 @@ class Remote:
                 process.stdin.close()
         except BrokenPipeError:  # why it stopped reading comes on stdout, or as its status
             pass
-        for line in process.stdout:
+        with _beating(process.stdin):
+            return self._last_word(process.stdout)
+
+    def _last_word(self, stream: IO[bytes]) -> dict[str, Any]:
+        for line in stream:
             try:
                 event = json.loads(line)
             except ValueError:  # what a login script prints
@@ -246,6 +254,28 @@ class Remote:
             return unreachable(self.target.host, told)
         last = (told.strip().splitlines() or [f"status {code}"])[-1]
         return DeployError(f"Python on {self.target.host} stopped: {last}")
+
+
+@contextmanager
+def _beating(stream: IO[bytes]) -> Iterator[None]:
+    """Meanwhile, a line now and then."""
+    over = threading.Event()
+
+    def beat() -> None:
+        try:
+            while not over.wait(BEAT_SECONDS) and not stream.closed:
+                stream.write(b"\n")
+                stream.flush()
+        except (OSError, ValueError):  # the other side has ended, or this one has closed
+            pass
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _sources() -> list[tuple[str, str]]:

@@ -18,6 +18,9 @@ from export.deploy.package import PackedFile
 from export.deploy.remote import Remote
 from export.deploy.ssh_errors import unreachable
 
+_USAGE = 1
+"""Exit status of rsync that does not know an option."""
+
 
 def send(
     remote: Remote, root: str, files: Mapping[str, PackedFile], missing: Mapping[str, int], *,
@@ -37,9 +40,8 @@ def send(
     total = sum(file.bytes - missing[sha256] for sha256, file in sources.items())
     remote.reporter.sending(total)
     try:
-        if rsync and shutil.which("rsync"):
-            _send_rsync(remote, root, sources, total)
-        else:
+        sent = rsync and shutil.which("rsync") and _send_rsync(remote, root, sources, total)
+        if not sent:
             remote.call("receive", feed=_Archive(sources, missing, remote.reporter.sent).write)
     finally:
         remote.reporter.transfer_ended()
@@ -47,7 +49,8 @@ def send(
     return total
 
 
-def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], total: int) -> None:
+def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], total: int) -> bool:
+    """False if the rsync here does not know the options."""
     with tempfile.TemporaryDirectory(prefix="spit-send-") as folder:
         for sha256, file in sources.items():
             (Path(folder) / sha256).symlink_to(file.source.resolve())
@@ -57,13 +60,16 @@ def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], to
             "--copy-links",
             "--inplace",
             "--partial",
-            "--secluded-args",
+            "-s",  # no shell reads the folder's name
         ]
         words += ["--info=progress2", "--rsh", shlex.join(remote.ssh())]
         words += ["--", f"{folder}/", f"{_bracketed(remote.target.host)}:{root}/incoming/"]
         code, told = remote.run_local(words, lambda line: _progress(line, remote, total))
     if code == 0:
-        return
+        return True
+    if code == _USAGE:
+        remote.reporter.line("rsync here or there is too old: tar is used instead")
+        return False
     if "No space left on device" in told or "Disk quota exceeded" in told:
         raise DeployError(FULL)
     if code in (12, 30, 255) or code < 0:  # of rsync: its stream, a timeout; of ssh

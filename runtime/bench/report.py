@@ -94,7 +94,7 @@ def _facts(report: Report) -> Table:
 
 def _power(energy: Energy | None) -> str:
     if energy is None:
-        return "not measured: there is neither tegrastats nor jetson-stats here"
+        return "not measured: no tegrastats or jetson-stats here, or too short for a sample"
     power = energy.power
     return (
         f"{power.watts:.2f} W, {energy.millijoules_per_image:.0f} mJ an image "

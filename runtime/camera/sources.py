@@ -122,6 +122,9 @@ def find_source(text: str) -> Source:
     camera = re.fullmatch(r"(?:/dev/video)?(\d+)", text)
     if camera:
         return OpenCvSource(int(camera[1]), "CAP_V4L2", live=True)
+    # A name that stays when cameras are plugged in again: /dev/v4l/by-id/..., or one of udev's.
+    if place.is_char_device():
+        return OpenCvSource(text, "CAP_V4L2", live=True)
     if place.is_dir():
         return FolderSource(place)
     if place.is_file():
@@ -136,8 +139,8 @@ def _opencv() -> Any:
         import cv2
     except ImportError as error:
         raise BackendUnavailable(
-            "cameras and videos need OpenCV: pip install 'spit-edge[camera]', or on a Jetson "
-            "apt install python3-opencv"
+            f"cameras and videos need OpenCV ({error}): pip install 'spit-edge[camera]', or on a "
+            "Jetson apt install python3-opencv, which needs numpy below 2"
         ) from error
     return cv2
 

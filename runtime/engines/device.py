@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runtime.errors import BackendUnavailable
@@ -15,7 +17,8 @@ class Device:
     """The current GPU.
 
     sm                         compute capability times ten, 87 for Orin
-    total_memory, free_memory  bytes; a Jetson's GPU shares them with the CPU
+    total_memory, free_memory  bytes; a Jetson's GPU shares them with the CPU, and what files left
+                               in its cache counts as free
     driver_cuda, runtime_cuda  the newest CUDA that the driver serves, and the CUDA of the
                                Python bindings, as "12.6"
     """
@@ -56,10 +59,19 @@ def current_device() -> Device:
         name=_text(properties.name),
         sm=10 * properties.major + properties.minor,
         total_memory=total,
-        free_memory=free,
+        free_memory=(_available() or free) if properties.integrated else free,
         driver_cuda=_dotted(driver),
         runtime_cuda=_dotted(runtime),
     )
+
+
+def _available() -> int | None:
+    """Bytes that the system could give to a process; CUDA knows of those in no use at all."""
+    try:
+        found = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    except OSError:
+        return None
+    return None if found is None else int(found[1]) << 10
 
 
 def _bindings() -> Any:

@@ -16,9 +16,7 @@ _LINES = itertools.count(1)
 def variation(bundle: Path, place: Path) -> Path:
     """A bundle in which parity.json has bytes that no other has, and that mean the same."""
     copy = Path(shutil.copytree(bundle, place))
-    path = copy / "parity.json"
-    path.write_bytes(path.read_bytes() + b"\n" * next(_LINES))
-    return _listed(copy, path.name)
+    return listed(copy, "parity.json", (copy / "parity.json").read_bytes() + b"\n" * next(_LINES))
 
 
 def wrong_answers(bundle: Path, place: Path) -> Path:
@@ -29,13 +27,13 @@ def wrong_answers(bundle: Path, place: Path) -> Path:
         data = dict(stored)
     data["labels"][0, 0, 0] += 1
     np.savez_compressed(path, **data)
-    return _listed(copy, "check/expected.npz")
+    return listed(copy, "check/expected.npz", path.read_bytes())
 
 
-def _listed(bundle: Path, name: str) -> Path:
-    """Its manifest with the file as it is."""
+def listed(bundle: Path, name: str, data: bytes) -> Path:
+    """The bundle with other data in a file, and a manifest that knows."""
+    (bundle / name).write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_text())
-    data = (bundle / name).read_bytes()
     manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     return bundle

@@ -79,7 +79,7 @@ def wares(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     house.mkdir()
     for package in HOUSE:
         installed_wheel(package, house)
-    return ["--wheel", str(runtime_wheel(folder)), "--wheelhouse", str(house)]
+    return ["--no-plugins", "--wheel", str(runtime_wheel(folder)), "--wheelhouse", str(house)]
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export.__main__ import main
+from export.deploy import deploy as steps
 from export.deploy.sources import write_sources
 from plugins.contracts import CONTRACTS
 from plugins.plugin_build import PluginBuildError, find_build
@@ -22,7 +24,8 @@ from runtime.check_data import read_check
 from runtime.parity import tokens_sha256
 from tests.conftest import MakeBundle
 from tests.deploy import arm64_host, sshd
-from tests.deploy.bundles import variation
+from tests.deploy.bundles import listed, variation, wrong_answers
+from tests.deploy.test_interrupted import sent, start_words, wait_until
 
 pytestmark = pytest.mark.slow
 SERVICE = "/root/service"
@@ -41,47 +44,128 @@ print(json.dumps(told))
 """
 
 
+@dataclass(frozen=True)
+class Machine:
+    """The arm64 machine, and the service on it that the tests here share, in their order."""
+
+    server: sshd.Server
+    wheel: Path
+
+    @property
+    def place(self) -> Path:
+        return arm64_host.HOST / SERVICE.lstrip("/")
+
+    @property
+    def current(self) -> str:
+        return (self.place / "current").readlink().name
+
+    def words(self, bundle: Path, *options: str, root: str = SERVICE) -> list[str]:
+        """What follows ``python -m export``."""
+        given = ["deploy", str(bundle), f"{sshd.HOST}:{root}", "--no-plugins"]
+        wares = ["--wheel", str(self.wheel)]
+        return [*given, *wares, "--ssh-config", str(self.server.config), *options]
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[sshd.Server]:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     if why := arm64_host.missing():
         pytest.skip(why)
-    shutil.rmtree(arm64_host.make() / SERVICE.lstrip("/"), ignore_errors=True)
-    with arm64_host.running() as running:
-        yield running
-
-
-def test_deploy_to_arm64(
-    server: sshd.Server, make_bundle: MakeBundle, tmp_path: Path, capsys
-) -> None:
-    bundle = make_bundle(height=48, width=64).path
-    sources = write_sources(tmp_path)
+    arm64_host.make()
+    sources = write_sources(tmp_path_factory.mktemp("sources"))
     assert sources is not None
     wheel = arm64_host.compiled_wheel(sources)
-    place = arm64_host.HOST / SERVICE.lstrip("/")
+    with arm64_host.running() as running:
+        made = Machine(running, wheel)
+        shutil.rmtree(made.place, ignore_errors=True)
+        yield made
 
+
+@pytest.fixture
+def bundle(make_bundle: MakeBundle, tmp_path: Path) -> Path:
+    """The same for all tests, in a folder of one's own."""
+    return Path(shutil.copytree(make_bundle(height=48, width=64).path, tmp_path / "bundle"))
+
+
+def test_deploy_to_arm64(machine: Machine, bundle: Path, tmp_path, capsys) -> None:
     def deploy(folder: Path, *options: str) -> str:
         capsys.readouterr()
-        words = ["deploy", str(folder), f"{sshd.HOST}:{SERVICE}"]
-        given = ["--ssh-config", str(server.config), "--wheel", str(wheel), *options]
-        assert main([*words, *given]) == 0
+        assert main(machine.words(folder, *options)) == 0
         told = capsys.readouterr()
         return str(told.out + told.err)
 
-    def current() -> str:
-        return (place / "current").readlink().name
-
     told = deploy(bundle)
-    first = current()
+    first = machine.current
     assert "aarch64" in told and told.count("equal   equal") == 3 and "p50" in told
     # Not only as the bundle says: as this machine computes them.
     assert on_device(f"{SERVICE}/current") == {"machine": "aarch64", **computed_here(bundle)}
 
     assert "nothing to send" in deploy(bundle)
     assert "sent 3 of" in deploy(variation(bundle, tmp_path / "other"))
-    second = current()
-    assert second != first
+    assert machine.current != first
     deploy(bundle, "--rollback")
-    assert current() == first
+    assert machine.current == first
+
+
+def test_what_goes_wrong(machine: Machine, bundle: Path, tmp_path, capsys, monkeypatch) -> None:
+    """Each with a clear sentence, and the version before still in use."""
+    before = machine.current
+    other = variation(bundle, tmp_path / "other")
+
+    def refused(folder: Path, *options: str, code: int = 2, root: str = SERVICE) -> str:
+        capsys.readouterr()
+        assert main(machine.words(folder, *options, root=root)) == code
+        assert machine.current == before
+        return str(capsys.readouterr().err)
+
+    known = tmp_path / "known"
+    known.write_text(f"[127.0.0.1]:{machine.server.port} {sshd.make_key(tmp_path / 'stranger')}\n")
+    config = sshd.write_config(tmp_path / "config", machine.server.client, UserKnownHostsFile=known)
+    assert "host key" in refused(other, "--ssh-config", str(config))
+
+    login = machine.server.login.read_text()
+    machine.server.set_environment("/nowhere", Path("/root"))
+    assert "there is no python3 on device" in refused(other)
+    machine.server.login.write_text(login)
+
+    assert "does not give the reference's results" in refused(
+        wrong_answers(bundle, tmp_path / "wrong"), code=1
+    )
+    weights = other / "model.onnx.data"
+    weights.write_bytes(b"x" + weights.read_bytes()[1:])
+    assert "model.onnx.data does not have the SHA-256" in refused(other)
+
+    small = arm64_host.HOST / "root" / "small"
+    small.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=True)
+    try:
+        monkeypatch.setattr(steps, "check_needs", lambda *_: None)
+        assert "disk is full" in refused(bundle, root="/root/small/service")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_killed_in_the_middle(machine: Machine, bundle: Path, tmp_path, capsys) -> None:
+    before = machine.current
+    other = variation(bundle, tmp_path / "other")
+    listed(other, "parity.json", (other / "parity.json").read_bytes() + b"\n" * 8_000_000)
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "rsync").write_text(f'#!/bin/sh\nexec {shutil.which("rsync")} --bwlimit=1m "$@"\n')
+    (slow / "rsync").chmod(0o755)
+    deploying = start_words(machine.words(other), f"{slow}:")
+    incoming = machine.place / "incoming"
+    try:
+        wait_until(lambda: sum(path.stat().st_size for path in incoming.iterdir()) > 2_000_000)
+    finally:
+        deploying.kill()
+        deploying.communicate()
+    assert machine.current == before
+    arrived = sum(path.stat().st_size for path in incoming.iterdir())
+    capsys.readouterr()
+    assert main(machine.words(other)) == 0
+    files, _, megabytes = sent(capsys.readouterr().err)
+    assert files == 3 and megabytes < 8.1 - arrived / 1e6
+    assert machine.current != before
 
 
 def on_device(release: str) -> dict[str, object]:
@@ -103,9 +187,9 @@ def computed_here(bundle: Path) -> dict[str, list[str]]:
     return told
 
 
-def test_plugin_library_is_compiled_there(server: sshd.Server) -> None:
+def test_plugin_library_is_compiled_there(machine: Machine) -> None:
     """The variant without a GPU, from what the deployment above installed; it needs headers."""
-    python = arm64_host.HOST / SERVICE.lstrip("/") / "current" / "venv" / "bin" / "python"
+    python = machine.place / "current" / "venv" / "bin" / "python"
     assert python.is_symlink(), "the deployment above has not come so far"
     try:
         here = find_build(variant="host")

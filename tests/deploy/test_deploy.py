@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,14 @@ import pytest
 
 from tests.deploy.bundles import variation
 from tests.deploy.conftest import Device
+from tests.deploy.wheels import ROOT
 
 
-def sent(device: Device, bundle: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+def sent(
+    device: Device, bundle: Path, capsys: pytest.CaptureFixture[str], *options: str
+) -> tuple[str, str]:
     """Deploy; the release's name, and what was told."""
-    assert device.deploy(bundle) == 0
+    assert device.deploy(bundle, *options) == 0
     printed = capsys.readouterr()
     return printed.out.splitlines()[-1], printed.out + printed.err
 
@@ -36,14 +40,20 @@ def test_first_again_other_and_back(device: Device, bundle: Path, tmp_path, caps
     assert again == device.release() == first and not previous.exists()
     assert "nothing to send" in told and "installing" not in told
 
-    second, told = sent(device, variation(bundle, tmp_path / "other"), capsys)
+    heard = tmp_path / "heard"
+    (device.tools / "systemctl").write_text(f'#!/bin/sh\necho "$XDG_RUNTIME_DIR" "$@" >> {heard}\n')
+    (device.tools / "systemctl").chmod(0o755)
+    other = variation(bundle, tmp_path / "other")
+    second, told = sent(device, other, capsys, "--restart", "spit-edge@door")
     assert second == device.release() != first
+    assert f"/run/user/{os.getuid()} --user try-restart -- spit-edge@door\n" == heard.read_text()
     # parity.json, manifest.json and package.json.
     assert "sent 3 of" in told and "installing" not in told
     assert previous.resolve().name == first
 
-    assert device.deploy(bundle, "--rollback") == 0
+    assert device.deploy(bundle, "--rollback", "--restart", "spit-edge@door") == 0
     assert device.release() == first and previous.resolve().name == second
+    assert len(heard.read_text().splitlines()) == 2
 
 
 @pytest.mark.slow
@@ -84,7 +94,36 @@ def test_a_damaged_file_on_the_device_is_sent_again(device: Device, bundle: Path
 def test_sources_are_compiled_there(device: Device, bundle: Path, capsys) -> None:
     """Without a wheel; takes a compiler, and what pip gets from its index."""
     device.server.set_environment(f"{device.tools}:/usr/bin:/bin", device.home)
-    plain = replace(device, wares=())
+    plain = replace(device, wares=["--no-plugins"])
     first, told = sent(plain, bundle, capsys)
     assert "compiling and installing the runtime" in told
     assert device.release() == first
+    # What was installed is all of it: sources of the plugin library, templates, units.
+    (installed,) = (device.current / "venv").resolve().glob("lib/python3*/site-packages")
+    for package in ("export", "plugins", "runtime", "spit_ref", "benchmarks"):
+        listed = ["git", "ls-files", "-z", package]
+        files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout
+        for name in files.decode().strip("\0").split("\0"):
+            if (ROOT / name).exists():
+                assert (installed / name).read_bytes() == (ROOT / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_through_a_jump_host(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    """The same server stands for both."""
+    config = device.server.config
+    jump = "Host jump\n" + config.read_text().partition("\n")[2]
+    (tmp_path / "config").write_text(jump + config.read_text() + "    ProxyJump jump\n")
+    log = config.parent / "log"
+    before = log.read_text().count("Accepted publickey")
+    assert device.deploy(bundle, "--ssh-config", str(tmp_path / "config")) == 0
+    # One connection, which all calls share, and the one that it goes through.
+    assert log.read_text().count("Accepted publickey") == before + 2
+    assert device.release() == capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_validated_before_it_goes(device: Device, bundle: Path, tmp_path, capsys) -> None:
+    _, told = sent(device, bundle, capsys, "--validate")
+    # Once here, once there.
+    assert told.count("equal   equal") == 6

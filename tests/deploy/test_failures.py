@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from export.deploy import deploy as steps
+from export.deploy import remote
 from export.deploy.device.store import MARK
 from tests.conftest import MakeBundle
 from tests.deploy import sshd
@@ -145,6 +147,67 @@ def test_check_fails(device: Device, bundle: Path, tmp_path, capsys) -> None:
     assert "does not give the reference's results" in said and f"{before} stays in use" in said
 
 
+def test_other_environment_for_the_release_in_use(
+    device: Device, bundle: Path, capsys, monkeypatch
+) -> None:
+    """The same release again, with other packages: while they are tried, it keeps its own."""
+    assert device.deploy(bundle) == 0
+    before = (device.current / "venv").resolve()
+    real = steps.make_plan
+
+    def other(*given: object) -> object:
+        return replace(real(*given), requires=("pip",), backend="no-such")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "make_plan", other)
+    assert "there is no backend" in refused(device, bundle, capsys)
+    assert (device.current / "venv").resolve() == before
+    assert len(list((device.root / "venvs").iterdir())) == 2
+    monkeypatch.undo()
+    assert device.deploy(bundle) == 0
+    assert [path.resolve() for path in (device.root / "venvs").iterdir()] == [before]
+
+
+def test_client_that_is_not_heard_of(device: Device, other: Path, capsys, monkeypatch) -> None:
+    """A network that is gone sends nothing, not even an end: the device stops by itself."""
+    real = remote._sources
+
+    def impatient() -> list[tuple[str, str]]:
+        return [(name, text.replace("PATIENCE = 60", "PATIENCE = 1")) for name, text in real()]
+
+    monkeypatch.setattr(remote, "_sources", impatient)
+    monkeypatch.setattr(remote, "BEAT_SECONDS", 3600)
+    assert "the connection to device broke" in refused(device, other, capsys)
+    monkeypatch.setattr(remote, "BEAT_SECONDS", 0.2)
+    assert device.deploy(other) == 0
+    assert device.deploy(other, "--rollback") == 0
+
+
+def test_rsync_that_is_too_old(device: Device, other: Path, tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "bin").mkdir()
+    old = tmp_path / "bin" / "rsync"
+    old.write_text("#!/bin/sh\necho 'rsync: --info: unknown option' >&2\nexit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+    assert device.deploy(other) == 0
+    assert "tar is used instead" in capsys.readouterr().err
+    assert device.deploy(other, "--rollback") == 0
+
+
+def test_old_files_that_cannot_be_removed(device: Device, other: Path, capsys) -> None:
+    """That undoes nothing; root may remove everything but a place where something is mounted."""
+    stuck = device.root / "venvs" / "stuck"
+    stuck.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "tmpfs", str(stuck)]
+    if os.getuid() != 0 or subprocess.run(mounted, check=False).returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        assert device.deploy(other) == 0
+        assert "old files stay there" in capsys.readouterr().err
+    finally:
+        subprocess.run(["umount", str(stuck)], check=True)
+    assert device.deploy(other, "--rollback") == 0
+
+
 def test_file_that_changes_on_the_way(device: Device, other: Path, capsys, monkeypatch) -> None:
     """With either transport, the device notices that it did not get what was announced."""
     real = steps.send
@@ -173,6 +236,17 @@ def test_memory_that_is_too_small(device: Device, other: Path, capsys, monkeypat
 
 def test_no_engine_to_be_had(device: Device, other: Path, capsys) -> None:
     assert "lack of a GPU" in refused(device, other, capsys, "--engine-now")
+
+
+def test_service_that_does_not_restart(device: Device, other: Path, capsys) -> None:
+    said = refused(device, other, capsys, "--restart", "spit-edge@door")
+    assert "spit-edge@door is not restarted: the device has no systemctl" in said
+    systemctl = device.tools / "systemctl"
+    systemctl.write_text("#!/bin/sh\necho 'Failed to connect to bus' >&2\nexit 1\n")
+    systemctl.chmod(0o755)
+    said = refused(device, other, capsys, "--rollback", "--restart", "spit-edge@door")
+    systemctl.unlink()
+    assert "though the release is switched: Failed to connect to bus" in said
 
 
 def test_two_at_a_time(device: Device, other: Path, capsys) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from export.__main__ import main
+from export.deploy import fleet
 from export.deploy.devices import read_devices
 from export.deploy.errors import DeployError
+from export.deploy.fleet import FleetTable
 from export.deploy.options import DeployOptions
 from export.deploy.target import parse_target
+from runtime.command_line import DONE, NOT_DONE
 from tests.deploy.conftest import Device
 
 
@@ -71,6 +77,26 @@ def test_device_list(tmp_path) -> None:
 def test_wrong_device_lists(tmp_path, text: str, why: str) -> None:
     with pytest.raises(DeployError, match=why):
         devices(tmp_path / "devices.toml", text)
+
+
+def test_live_table(monkeypatch) -> None:
+    """On a terminal, states change in place; a line for each change would flood it."""
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=60)
+    monkeypatch.setattr(fleet, "console", lambda **_: terminal)
+    table = FleetTable(["door", "gate"])
+    with table.shown():
+        for percent in range(0, 100, 10):
+            table.set("door", f"sending, {percent} %")
+        table.set("door", "uses 0123", DONE)
+        table.set("gate", "cannot be reached", NOT_DONE)
+    assert isinstance(terminal.file, io.StringIO)
+    screen = Text.from_ansi(terminal.file.getvalue()).plain
+    *_, head, line, door, gate = (row.strip() for row in screen.splitlines() if row.strip())
+    assert head.split() == ["device", "state"] and set(line) == {"─"}
+    assert (door.split(), gate.split()) == (
+        ["door", "uses", "0123"], ["gate", "cannot", "be", "reached"],
+    )  # fmt: skip
+    assert screen.count("sending") < 10
 
 
 def test_one_fails_and_the_others_go_on(device: Device, bundle: Path, tmp_path, capsys) -> None:

@@ -81,8 +81,11 @@ def test_killed_while_sending_with_rsync(device: Device, bundle: Path, tmp_path,
     # rsync here lives on without its parent until its connection ends, which it soon does.
     wait_until(lambda: not running_on(device))
     assert not device.current.exists()
+    arrived = sum(path.stat().st_size for path in incoming.iterdir())
     assert device.deploy(bundle) == 0
-    capsys.readouterr()
+    _, _, megabytes = sent(capsys.readouterr().err)
+    packed = sum(path.stat().st_size for path in (device.root / "objects").iterdir())
+    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.02)
     device.release()
 
 

@@ -19,7 +19,7 @@ from runtime.bundle import Bundle
 
 
 def pack(bundle: Path, out: Path, *options: str) -> bytes:
-    assert main(["pack", str(bundle), "--out", str(out), *options]) == 0
+    assert main(["pack", str(bundle), "--out", str(out), "--no-plugins", *options]) == 0
     return out.read_bytes()
 
 

@@ -26,6 +26,7 @@ ORIN = Facts(
     venv=True,
     numpy="1.26.4",
     tensorrt="10.16.0",
+    to_compile=[],
     gpu=Gpu(sm=87, cuda=13020),
     jetson="NVIDIA Jetson Orin Nano, JetPack 7.2",
     rsync=True,
@@ -35,7 +36,7 @@ ORIN = Facts(
     current=None,
     previous=None,
 )
-SERVER = changed(ORIN, gpu=None, tensorrt=None, machine="x86_64")
+SERVER = changed(ORIN, gpu=None, tensorrt=None, machine="x86_64", jetson=None)
 LIBRARY = PluginLibrary(
     path=Path("libspit_plugins.so"),
     version="0.1.0",
@@ -70,9 +71,13 @@ def test_orin_takes_the_prebuilt_library(package) -> None:
         (changed(ORIN, gpu=Gpu(sm=87, cuda=12060)), "CUDA 13.0"),
         (changed(ORIN, gpu=Gpu(sm=72, cuda=13020)), "no code for sm_72"),
         (changed(ORIN, machine="x86_64"), "for aarch64"),
+        (changed(ORIN, gpu=Gpu(sm=87, cuda=13000)), "CUDA 13.1, which is newer"),
     ],
 )
 def test_other_devices_build_theirs(package, facts: Facts, why: str) -> None:
+    if "newer" in why:
+        newer = {path: replace(lib, cuda=13010) for path, lib in package.plugins.items()}
+        package = replace(package, plugins=newer)
     plan = decided(package, facts)
     assert plan.prebuilt is None and plan.build_sm == facts.gpu.sm
     assert any(why in remark for remark in plan.remarks)
@@ -101,6 +106,33 @@ def test_no_engine_without_what_it_needs(package, facts: Facts, why: str) -> Non
     for wishes in ({"engine": "now"}, {"backend": "tensorrt"}):
         with pytest.raises(DeployError, match=why):
             decided(package, facts, **wishes)
+
+
+def test_a_jetson_whose_gpu_is_out_of_reach_is_no_server(package) -> None:
+    """It would replace what runs on the GPU by what runs on the CPU, and call that done."""
+    locked = changed(ORIN, gpu=None)
+    with pytest.raises(DeployError, match=r"groups|usermod -aG video,render"):
+        decided(package, locked)
+    assert decided(package, locked, engine="never").backend == "onnxruntime"
+
+
+@pytest.mark.parametrize(
+    "cuda, bindings",
+    [(12060, ">=12.8,<12.9"), (13000, ">=12.8,<13.1"), (13020, ">=12.8,<13.3")],
+)
+def test_packages_fit_the_device(package, cuda: int, bindings: str) -> None:
+    plan = decided(package, changed(ORIN, gpu=Gpu(sm=87, cuda=cuda)))
+    assert plan.requires == ("numpy>=1.24,<2", f"cuda-bindings{bindings}")
+    assert decided(package, SERVER).requires == ()
+    assert decided(package, ORIN, extras=("camera",)).extras == "tensorrt,camera"
+
+
+def test_what_compiling_takes_is_looked_for_first(package) -> None:
+    bare = changed(ORIN, to_compile=["python3-dev", "g++"])
+    with pytest.raises(DeployError, match=r"lacks python3-dev and g\+\+: sudo apt-get install"):
+        decided(package, bare)
+    wheel = "runtime/spit_edge-0.1.0-cp312-cp312-linux_aarch64.whl"
+    assert decided(replace(package, wheels=[wheel]), bare).install == wheel
 
 
 def test_wishes(package) -> None:
@@ -134,6 +166,7 @@ def test_environments_differ_by_what_is_installed(package) -> None:
     assert key == plan.venv_key(package, changed(ORIN, disk_free=1))
     assert key != plan.venv_key(package, changed(ORIN, python="3.12.4"))
     assert key != replace(plan, extras="onnxruntime").venv_key(package, ORIN)
+    assert key != replace(plan, requires=()).venv_key(package, ORIN)
     house = {"wheelhouse/a.whl": PackedFile(Path("a.whl"), "0" * 64, 1)}
     assert key != plan.venv_key(replace(package, files={**package.files, **house}), ORIN)
 
@@ -151,6 +184,7 @@ def test_needs(package) -> None:
         check_needs(fresh, changed(ORIN, disk_free=fresh.disk - 1))
     with pytest.raises(DeployError, match="memory free but"):
         check_needs(fresh, changed(ORIN, memory_free=fresh.memory - 1))
+    check_needs(fresh, changed(ORIN, memory_free=fresh.memory - 1), ignore_memory=True)
 
 
 def test_facts_are_checked() -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import shutil
+import sysconfig
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def facts(root: Path) -> dict[str, Any]:
         "venv": util.find_spec("ensurepip") is not None,
         "numpy": _version("numpy"),
         "tensorrt": _version("tensorrt"),
+        "to_compile": _missing_to_compile(),
         "gpu": _gpu(),
         "jetson": None if jetson is None else str(jetson),
         "rsync": shutil.which("rsync") is not None,
@@ -51,6 +53,16 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _missing_to_compile() -> list[str]:
+    """Packages of Debian."""
+    missing = []
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("python3-dev")
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        missing.append("g++")
+    return missing
 
 
 def _gpu() -> dict[str, int] | None:

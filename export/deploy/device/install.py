@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export.deploy.device.protocol import Refused, attempt, run, say, step
+from export.deploy.device.protocol import Refused, attempt, refuse_killed, run, say, step
 from export.deploy.device.store import VENVS
 
 READY = "ready"
@@ -22,7 +22,7 @@ _NO_VENV = (
 
 
 def make_venv(root: Path, folder: Path, wanted: Mapping[str, Any]) -> Path:
-    """The environment ``wanted["key"]``, made unless it is complete; the release points to it.
+    """The environment ``wanted["key"]``, made unless it is complete.
 
     It sees the system's packages, so that numpy and TensorRT are the ones of the device.
     """
@@ -34,13 +34,21 @@ def make_venv(root: Path, folder: Path, wanted: Mapping[str, Any]) -> Path:
             shutil.rmtree(venv, ignore_errors=True)
             run([sys.executable, "-m", "venv", "--system-site-packages", str(venv)])
         with step(wanted["what"]):
-            _pip(venv, folder, wanted, f"spit-edge[{wanted['extras']}] @ {_url(folder, wanted)}")
+            runtime = f"spit-edge[{wanted['extras']}] @ {_url(folder, wanted)}"
+            _pip(venv, folder, runtime, *wanted["requires"])
         (venv / READY).touch()
+    return venv
+
+
+def use_venv(folder: Path, venv: Path) -> None:
+    """Let a release point to its environment.
+
+    It may be the one in use, with another environment: so not before the new one has passed.
+    """
     link, fresh = folder / "venv", folder / ".venv.new"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(Path("..") / ".." / VENVS / venv.name)
     fresh.replace(link)
-    return venv
 
 
 def place_plugin(venv: Path, folder: Path, wanted: Mapping[str, Any]) -> None:
@@ -59,10 +67,14 @@ def place_plugin(venv: Path, folder: Path, wanted: Mapping[str, Any]) -> None:
     with step(f"building the plugin library for sm_{wanted['sm']}"):
         for rest in place.parent.glob(".build-*"):
             shutil.rmtree(rest)
+        environment = _path(venv)
         if shutil.which("cmake") is None:
-            _pip(venv, folder, wanted, "cmake>=3.20")
+            _pip(venv, folder, "cmake>=3.20")
+        if shutil.which("make") is None:
+            _pip(venv, folder, "ninja")
+            environment["CMAKE_GENERATOR"] = "Ninja"
         command = ["-m", "plugins", "build", "--arch", str(wanted["sm"]), "--out", str(place)]
-        run([_python(venv), *command], env=_path(venv))
+        run([_python(venv), *command], env=environment)
 
 
 def build_engine(venv: Path, folder: Path, part: str) -> None:
@@ -77,6 +89,7 @@ def check(venv: Path, folder: Path, backend: str) -> bool:
     words = ["check", str(folder / "bundle"), "--backend", backend]
     with step(f"checking on {backend}"):
         done = attempt([_python(venv), "-m", "runtime", *words], _path(venv))
+    refuse_killed(done)
     # 1 is also the status of an exception; then there is no table.
     if done.returncode not in (0, 1) or not done.stdout:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
@@ -85,19 +98,19 @@ def check(venv: Path, folder: Path, backend: str) -> bool:
     return done.returncode == 0
 
 
-def measure(venv: Path, folder: Path, backend: str, runs: int) -> None:
+def measure(venv: Path, folder: Path, backend: str, seconds: float) -> None:
     """Send the table of latencies."""
-    words = ["bench", str(folder / "bundle"), "--backend", backend, "--runs", str(runs)]
+    words = ["bench", str(folder / "bundle"), "--backend", backend, "--seconds", str(seconds)]
     with step("measuring"):
         text = run([_python(venv), "-m", "runtime", *words], _path(venv))
     say("table", text=text)
 
 
-def _pip(venv: Path, folder: Path, wanted: Mapping[str, Any], requirement: str) -> None:
+def _pip(venv: Path, folder: Path, *requirements: str) -> None:
     house = folder / "wheelhouse"
     offline = ["--no-index", "--find-links", str(house)] if house.is_dir() else []
     pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    run([_python(venv), *pip, *offline, requirement], env=_path(venv))
+    run([_python(venv), *pip, *offline, *requirements], env=_path(venv))
 
 
 def _url(folder: Path, wanted: Mapping[str, Any]) -> str:

@@ -17,8 +17,16 @@ from export.deploy.device.install import (
     make_venv,
     measure,
     place_plugin,
+    use_venv,
 )
-from export.deploy.device.protocol import FULL, Refused, die_with_connection, say, sentence
+from export.deploy.device.protocol import (
+    FULL,
+    Impatient,
+    Refused,
+    die_with_connection,
+    say,
+    sentence,
+)
 from export.deploy.device.store import (
     VENVS,
     adopt,
@@ -28,7 +36,7 @@ from export.deploy.device.store import (
     missing,
     receive,
 )
-from export.deploy.device.switch import rollback, switch
+from export.deploy.device.switch import restart, rollback, switch
 
 Request = dict[str, Any]
 _NEXT_TO_NOTHING = 2_000_000
@@ -73,7 +81,7 @@ def _compare(root: Path, request: Request) -> Request:
 
 def _receive(root: Path, request: Request) -> None:
     with locked(root):
-        receive(root, sys.stdin.buffer)
+        receive(root, Impatient(sys.stdin.buffer))
 
 
 def _adopt(root: Path, request: Request) -> None:
@@ -92,17 +100,29 @@ def _activate(root: Path, request: Request) -> Request:
             build_engine(venv, folder, request["engine"])
         if not check(venv, folder, request["backend"]):
             return {"passed": False}
-        if request["runs"]:
-            measure(venv, folder, request["backend"], request["runs"])
+        if request["seconds"]:
+            measure(venv, folder, request["backend"], request["seconds"])
+        use_venv(folder, venv)
         switch(root, request["release"])
-        return {"passed": True, "removed": clean(root, request["keep"])}
+        restart(request["restart"])
+        return {"passed": True, **_clean(root, request["keep"])}
 
 
-def _rollback(root: Path, _: Request) -> Request:
+def _clean(root: Path, keep: int) -> Request:
+    """What went; or what did not, which does not undo the release."""
+    try:
+        return {"removed": clean(root, keep), "remark": ""}
+    except OSError as error:
+        return {"removed": [], "remark": sentence(error)}
+
+
+def _rollback(root: Path, request: Request) -> Request:
     if not root.is_dir():
         raise Refused(f"there is no {root} on the device")
     with locked(root):
-        return {"release": rollback(root)}
+        release = rollback(root)
+        restart(request["restart"])
+        return {"release": release}
 
 
 _OPERATIONS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
+PATIENCE = 60
+"""Seconds without a sign of life after which a client counts as gone."""
 TAIL = 12
 """Lines of a failed command that are worth reading."""
 FULL = "the device's disk is full: free some space and deploy again"
@@ -29,6 +32,20 @@ def say(event: str, **fields: Any) -> None:
     sys.stdout.flush()
 
 
+class Impatient:
+    """A stream that ends this process when nothing comes for long."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        signal.alarm(PATIENCE)
+        try:
+            return self._stream.read(size)
+        finally:
+            signal.alarm(0)
+
+
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Around a piece of work: its beginning and its seconds."""
@@ -41,6 +58,7 @@ def step(what: str) -> Iterator[None]:
 def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """What a command prints; Refused with the end of it if it fails."""
     done = attempt(command, env)
+    refuse_killed(done)
     if done.returncode != 0:
         text = (done.stdout + done.stderr).strip()
         tail = "\n".join(line[:300] for line in text.splitlines()[-TAIL:])
@@ -63,6 +81,14 @@ def attempt(
     )
 
 
+def refuse_killed(done: subprocess.CompletedProcess[str]) -> None:
+    """Refused if a signal ended a command; what it printed last says nothing then."""
+    if done.returncode < 0:
+        name = os.path.basename(done.args[0])
+        why = ", probably for want of memory" if done.returncode == -signal.SIGKILL else ""
+        raise Refused(f"{name} was killed by signal {-done.returncode}{why}")
+
+
 def sentence(error: OSError) -> str:
     """An error of the operating system, for people."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -72,15 +98,16 @@ def sentence(error: OSError) -> str:
 
 
 def die_with_connection() -> None:
-    """From now on, the end of stdin kills this process and all that it started.
+    """From now on, the end of stdin, or its silence, kills this process and all that it started.
 
-    A client that was interrupted or lost its network leaves nothing behind.
+    A client that was interrupted leaves nothing behind; nor does one whose network is gone, of
+    which a device hears nothing at all.
     """
     if os.getpid() != os.getpgrp():
         os.setpgid(0, 0)
 
     def watch() -> None:
-        while os.read(0, 4096):
+        while select.select([0], [], [], PATIENCE)[0] and os.read(0, 4096):
             pass
         os.killpg(0, signal.SIGKILL)
 

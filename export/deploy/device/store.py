@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, cast
 
 from export.deploy.device.protocol import Refused
 
@@ -22,6 +22,12 @@ OBJECTS, INCOMING, RELEASES, VENVS = "objects", "incoming", "releases", "venvs"
 MARK = ".spit-edge"
 """A file that says the folder is ours."""
 _CHUNK = 1 << 20
+
+
+class Readable(Protocol):
+    """What a tar stream is read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @contextmanager
@@ -55,9 +61,9 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     return absent
 
 
-def receive(root: Path, stream: IO[bytes]) -> None:
+def receive(root: Path, stream: Readable) -> None:
     """Unpack a tar stream of members ``<sha256>.<offset>`` into ``incoming``."""
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as archive:
         for member in archive:
             sha256, _, offset = member.name.partition(".")
             data = archive.extractfile(member)

@@ -1,11 +1,11 @@
-"""Which release is in use: the links ``current`` and ``previous``."""
+"""Which release is in use: the links ``current`` and ``previous``; and the service that uses it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from export.deploy.device.protocol import Refused
+from export.deploy.device.protocol import Refused, attempt, step
 from export.deploy.device.store import RELEASES
 
 
@@ -28,6 +28,24 @@ def rollback(root: Path) -> str:
     _point(root / "current", previous)
     _point(root / "previous", current)
     return previous
+
+
+def restart(unit: str | None) -> None:
+    """Restart a unit of the user's systemd if it runs, so that it uses what is current."""
+    if unit is None:
+        return
+    # A command over ssh is not always told where the user's systemd listens.
+    place = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    with step(f"restarting {unit}, if it runs"):
+        try:
+            done = attempt(
+                ["systemctl", "--user", "try-restart", "--", unit], {"XDG_RUNTIME_DIR": place}
+            )
+        except FileNotFoundError:
+            raise Refused(f"{unit} is not restarted: the device has no systemctl") from None
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise Refused(f"{unit} is not restarted, though the release is switched: {reason}")
 
 
 def _target(link: Path) -> str | None:
