@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from enum import IntEnum
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -32,10 +34,12 @@ class FakeCuda(ModuleType):
 
     cudaError_t = CudaError
 
-    def __init__(self, *, driver=12060, runtime=12080, count=1, status=0, memory=0) -> None:
+    def __init__(
+        self, *, driver=12060, runtime=12080, count=1, status=0, memory=0, integrated=0
+    ) -> None:
         super().__init__("cuda.bindings.runtime")
         ok, status = CudaError.cudaSuccess, CudaError(status)
-        orin = SimpleNamespace(name=b"Orin\0", major=8, minor=7)
+        orin = SimpleNamespace(name=b"Orin\0", major=8, minor=7, integrated=integrated)
         self.cudaDriverGetVersion = lambda: (ok, driver)
         self.cudaRuntimeGetVersion = lambda: (ok, runtime)
         self.cudaGetDeviceCount = lambda: (status, None if status else count)
@@ -72,11 +76,21 @@ def test_the_device_at_hand(with_cuda) -> None:
     assert current_device() == Device("Orin", 87, 8 << 30, 3 << 30, "12.6", "12.8")
 
 
+def test_memory_that_files_left_in_the_cache_is_free(with_cuda) -> None:
+    """A Jetson's GPU shares it, but CUDA counts only what is in no use at all."""
+    with_cuda(integrated=1)
+    found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+    assert found and current_device().free_memory == pytest.approx(int(found[1]) << 10, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
         ({"driver": 0}, "no NVIDIA driver"),
-        ({"driver": 12060, "runtime": 13050}, r"up to 12\.6 but .* of 13\.5: .*bindings==12\.\*"),
+        (
+            {"driver": 12060, "runtime": 13050},
+            r"up to 12\.6 but .* of 13\.5: .*bindings>=12\.8,<12\.9",
+        ),
         ({"status": 35}, "update the driver"),
         ({"status": 100}, "CUDA sees no GPU"),
         ({"count": 0}, "CUDA sees no GPU"),

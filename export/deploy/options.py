@@ -24,7 +24,7 @@ class DeployOptions:
     engine: EngineWish = "auto"
     backend: str | None = None
     keep: int = 3
-    seconds: float = 2.0
+    seconds: float = 1.0
     restart: str | None = None
     extras: tuple[str, ...] = ()
     ignore_memory: bool = False

@@ -12,6 +12,7 @@ from export.deploy.facts import Facts
 from export.deploy.options import DeployOptions
 from export.deploy.package import Package
 from plugins.plugin_library import PluginLibrary
+from runtime.engines.device import bindings_for
 from runtime.engines.record import BACKEND_PARTS, Part
 
 OLDEST_TENSORRT = 10
@@ -103,11 +104,7 @@ def _requires(facts: Facts, *, with_bindings: bool) -> tuple[str, ...]:
         # The system's OpenCV is compiled against numpy 1 and does not load beside numpy 2.
         wanted.append("numpy>=1.24,<2")
     if with_bindings and facts.gpu is not None:
-        # A Jetson's driver serves no newer CUDA than its own.  Of the bindings for CUDA 12, those
-        # up to 12.8 call the driver; later ones bring a runtime of their own.
-        major, minor = facts.gpu.cuda // 1000, facts.gpu.cuda % 1000 // 10
-        newest = "12.9" if major == 12 else f"{major}.{minor + 1}"
-        wanted.append(f"cuda-bindings>=12.8,<{newest}")
+        wanted.append(bindings_for(facts.gpu.cuda))
     return tuple(wanted)
 
 

@@ -65,6 +65,17 @@ def current_device() -> Device:
     )
 
 
+def bindings_for(driver: int) -> str:
+    """What to ask pip for beside a driver that serves CUDA up to ``driver``, 12060 for 12.6.
+
+    A Jetson's driver serves no newer CUDA than its own.  Of the bindings for CUDA 12, those up to
+    12.8 call the driver; later ones bring a runtime of their own.
+    """
+    major, minor = driver // 1000, driver % 1000 // 10
+    newer = "12.9" if major == 12 else f"{major}.{minor + 1}"
+    return f"cuda-bindings>=12.8,<{newer}"
+
+
 def _available() -> int | None:
     """Bytes that the system could give to a process; CUDA knows of those in no use at all."""
     try:
@@ -99,7 +110,7 @@ def _refuse_driver(driver: int, runtime: int) -> None:
 def _too_old(driver: int, runtime: int) -> str:
     return (
         f"the driver serves CUDA up to {_dotted(driver)} but CUDA's Python bindings are of "
-        f"{_dotted(runtime)}: update the driver or pip install 'cuda-bindings=={driver // 1000}.*'"
+        f"{_dotted(runtime)}: update the driver or pip install '{bindings_for(driver)}'"
     )
 
 

@@ -138,7 +138,7 @@ def test_what_goes_wrong(machine: Machine, bundle: Path, tmp_path, capsys, monke
     small.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=True)
     try:
-        monkeypatch.setattr(steps, "check_needs", lambda *_: None)
+        monkeypatch.setattr(steps, "check_needs", lambda *_, **__: None)
         assert "disk is full" in refused(bundle, root="/root/small/service")
     finally:
         subprocess.run(["umount", str(small)], check=True)

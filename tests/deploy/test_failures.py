@@ -274,7 +274,7 @@ def test_disk_that_fills_up(
     device: Device, bundle: Path, capsys, monkeypatch, rsync: bool, megabytes: int | None
 ) -> None:
     """A file system of its own, really full: while files come, or while pip unpacks them."""
-    monkeypatch.setattr(steps, "check_needs", lambda *_: None)
+    monkeypatch.setattr(steps, "check_needs", lambda *_, **__: None)
     if not rsync:
         (device.tools / "rsync").unlink()
     house = Path(device.wares[-1])
