@@ -89,7 +89,7 @@ def test_memory_that_files_left_in_the_cache_is_free(with_cuda) -> None:
         ({"driver": 0}, "no NVIDIA driver"),
         (
             {"driver": 12060, "runtime": 13050},
-            r"up to 12\.6 but .* of 13\.5: .*bindings>=12\.8,<12\.9",
+            r"up to 12\.6 but .* 13\.5: .*bindings>=12\.8,<12\.9",
         ),
         ({"status": 35}, "update the driver"),
         ({"status": 100}, "CUDA sees no GPU"),
