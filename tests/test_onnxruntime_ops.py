@@ -93,6 +93,21 @@ def test_attributes_arrive_to_the_last_bit(monkeypatch) -> None:
     }
 
 
+@pytest.mark.parametrize("threads", [None, 1, 3])
+def test_ops_use_as_many_threads_as_they_may(monkeypatch, threads) -> None:
+    seen = []
+
+    def spy(images, *, threads, **_):
+        seen.append(threads)
+        return np.zeros((1, 4, 4), np.int32), np.ones(1, np.int32)
+
+    monkeypatch.setitem(onnxruntime_ops.IMPLEMENTATIONS, "SuperpixelMerge", spy)
+    session = session_of()
+    with captured_outputs(threads):
+        session.run(None, {"x": np.zeros((1, 3, 4, 4), np.float32)})
+    assert seen == [threads]
+
+
 def test_without_onnxruntime_extensions_the_backend_says_so() -> None:
     program = (
         "import sys; sys.modules['onnxruntime_extensions'] = None\n"

@@ -8,6 +8,7 @@ import torch
 
 from plugins import torch_ops
 from plugins.implementation import IMPLEMENTATIONS
+from plugins.native import ops
 from spit_ref import load_model, region_features, superpixel_merge
 from spit_ref.custom_ops import region_features_op, superpixel_merge_op
 from tests.conftest import GOLDENS
@@ -43,6 +44,25 @@ def test_ops_of_a_graph_match_their_definition_on_raw_values(pixels) -> None:
     (tokens,) = IMPLEMENTATIONS["RegionFeatures"](raw, labels, counts, **rows)
     wanted_tokens = region_features_op(torch.from_numpy(raw), *wanted, **rows)
     assert tokens.tobytes() == wanted_tokens.numpy().tobytes()
+
+
+def test_ops_use_as_many_threads_as_pytorch(images, monkeypatch) -> None:
+    seen = []
+    for name in ("superpixel_merge", "region_features"):
+        real = getattr(ops, name)
+
+        def spy(*given, real=real, threads=None, **named):
+            seen.append(threads)
+            return real(*given, threads=threads, **named)
+
+        monkeypatch.setattr(ops, name, spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch_ops.region_features(images, *torch_ops.superpixel_merge(images))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
 
 
 def test_torch_accepts_the_ops(images) -> None:
