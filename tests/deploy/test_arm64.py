@@ -141,7 +141,8 @@ def test_what_goes_wrong(machine: Machine, bundle: Path, tmp_path, capsys, monke
         monkeypatch.setattr(steps, "check_needs", lambda *_, **__: None)
         assert "disk is full" in refused(bundle, root="/root/small/service")
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        # What received the files may take a moment to end.
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
 def test_killed_in_the_middle(machine: Machine, bundle: Path, tmp_path, capsys) -> None:
