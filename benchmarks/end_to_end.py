@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.bundles import BundleShelf, bundle_shelf, make_engine
 from benchmarks.photo import batches
-from benchmarks.pytorch_variants import pytorch_variants
+from benchmarks.pytorch_variants import PyTorchVariant, pytorch_variants
 from benchmarks.rows import Figure, Row, timed_rows
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
@@ -68,9 +68,32 @@ class Contest:
 
         self.parts[f"stages of {variant}"] = stages
 
+    def add_pytorch(self, made: PyTorchVariant) -> None:
+        """One of PyTorch's; those with the same tokenizer share its time."""
+        if made.call is None:
+            self.missing[made.name] = made.missing
+            return
+        self.functions[made.name] = self.each(made.call)
+        if made.tokenize is not None:
+            self.before[made.name] = made.tokenizer
+            self.parts[made.tokenizer] = self.each(made.tokenize)
+
+    def rows(self, what: str, size: int, ours: str, rounds: int) -> Iterator[Row]:
+        """All of them, timed in turn; milliseconds are those of one image."""
+        timings = time_in_turn(self.functions | self.parts, rounds=rounds)
+        one = {variant: timing.each(len(self.images)) for variant, timing in timings.items()}
+        spent = {variant: median(times) for variant, times in self.spent.items()}
+        spent |= {variant: one[part].median for variant, part in self.before.items()}
+        more: dict[str, dict[str, Figure]] = {
+            variant: {"before the trunk": time, "% of all": 100 * time / one[variant].median}
+            for variant, time in spent.items()
+        }
+        variants = {variant: one[variant] for variant in self.functions}
+        yield from timed_rows(what, size, variants, ours, more=more)
+
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """Rows by model, precision and image side; milliseconds are those of one image."""
+    """Rows by model, precision and image side."""
     with use_threads(settings.threads), bundle_shelf(settings.bundles) as shelf:
         for name in settings.models:
             for precision in settings.precisions:
@@ -84,45 +107,24 @@ def _model(
     what = f"{name} {precision}"
     contest = Contest(list(batches(size).values()))
     with ExitStack() as stack:
+
+        def enter(who: str, backend: str, bundle: Bundle) -> None:
+            _session(contest, stack, f"{who}, {backend}", backend, bundle, settings.threads)
+
         bundle = shelf.get(name, precision, size)
         for backend in BACKENDS:
-            _session(contest, stack, f"ours, {backend}", backend, bundle, settings.threads)
-        if contest.functions:
-            yield from _timed(contest, stack, what, name, precision, size, settings, shelf)
+            enter("ours", backend, bundle)
+        ours = list(contest.functions)
+        if ours:
+            if plain := plain_vit(name):
+                vit = shelf.get(plain, precision, size)
+                for variant in ours:
+                    enter(plain, variant.removeprefix("ours, "), vit)
+            for made in pytorch_variants(name, precision, contest.images):
+                contest.add_pytorch(made)
+            yield from contest.rows(what, size, ours[0], settings.rounds)
     for variant, reason in contest.missing.items():
         yield Row(what=what, size=size, variant=variant, note=reason)
-
-
-def _timed(
-    contest: Contest, stack: ExitStack, what: str, name: str, precision: Precision, size: int,
-    settings: Settings, shelf: BundleShelf,
-) -> Iterator[Row]:  # fmt: skip
-    """Rows of ours, which are in the contest, and of their peers."""
-    ours = list(contest.functions)
-    plain = plain_vit(name)
-    if plain is not None:
-        vit = shelf.get(plain, precision, size)
-        for variant in ours:
-            backend = variant.removeprefix("ours, ")
-            _session(contest, stack, f"{plain}, {backend}", backend, vit, settings.threads)
-    for made in pytorch_variants(name, precision, contest.images):
-        if made.call is None:
-            contest.missing[made.name] = made.missing
-            continue
-        contest.functions[made.name] = contest.each(made.call)
-        if made.tokenize is not None:
-            contest.before[made.name] = made.tokenizer
-            contest.parts[made.tokenizer] = contest.each(made.tokenize)
-    timings = time_in_turn(contest.functions | contest.parts, rounds=settings.rounds)
-    one = {variant: timing.each(len(contest.images)) for variant, timing in timings.items()}
-    spent = {variant: median(times) for variant, times in contest.spent.items()}
-    spent |= {variant: one[part].median for variant, part in contest.before.items()}
-    more: dict[str, dict[str, Figure]] = {
-        variant: {"before the trunk": time, "% of all": 100 * time / one[variant].median}
-        for variant, time in spent.items()
-    }
-    variants = {variant: one[variant] for variant in contest.functions}
-    yield from timed_rows(what, size, variants, ours[0], more=more)
 
 
 def plain_vit(model: str) -> str | None:
