@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.results import Result
 from benchmarks.rows import Row
+from benchmarks.tables import shortened
 
 OURS, PEERS = "#76b900", ("#4c72b0", "#dd8452", "#8172b3", "#937860", "#da8bc3", "#64b5cd",
                           "#c44e52", "#8c8c8c")  # fmt: skip
@@ -98,12 +99,15 @@ def _bars(axis: Any, rows: Sequence[Row], result: Result) -> None:
     values = [_value(row, result) or 0.0 for row in rows]
     colours = [OURS if row.variant.startswith("ours") else PEERS[0] for row in rows]
     places = range(len(rows))
-    bars = axis.barh(places, values, color=colours, height=0.7)
+    spread = None
     if result.chart.value == "median":
         low = [value - (row.p10 or value) for row, value in zip(rows, values, strict=True)]
         high = [(row.p90 or value) - value for row, value in zip(rows, values, strict=True)]
-        axis.errorbar(values, places, xerr=[low, high], fmt="none", ecolor="#444444", capsize=2)
-    axis.bar_label(bars, fmt="{:,.3g}", padding=6, fontsize=7)
+        spread = [low, high]
+    bars = axis.barh(
+        places, values, xerr=spread, color=colours, height=0.7, ecolor="#444444", capsize=2
+    )
+    axis.bar_label(bars, fmt=shortened, padding=4, fontsize=7)  # behind the spread
     axis.set_yticks(places, [row.variant for row in rows])
     axis.invert_yaxis()
     axis.margins(x=0.18)

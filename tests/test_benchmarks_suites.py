@@ -200,7 +200,7 @@ def test_export_rows(monkeypatch) -> None:
     row, failed = export.measure(two)
     # One that fails is a row, and asked once.
     assert failed.median is None and failed.note == "killed" and asked == 3
-    assert row.median == 3000.0 and row.size == "spit_tiny"
+    assert row.median == 3000.0 and row.variant == "spit_tiny" and row.ratio is None
     assert row.more == {"peak MiB": 300.0, "weights MiB": 5.0, "graphs MiB": 3.0, "bundle MiB": 9.0}
 
 
