@@ -99,6 +99,7 @@ def test_live_table(monkeypatch) -> None:
     assert screen.count("sending") < 10
 
 
+@pytest.mark.slow
 def test_one_fails_and_the_others_go_on(device: Device, bundle: Path, tmp_path, capsys) -> None:
     config = tmp_path / "config"
     away = "Host device-away\n    Port 1\n"
