@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/native tests/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
+CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
 .PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint clean
@@ -29,6 +29,9 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
+	mkdir -p build/mypy/spit_edge
+	ln -sfn ../../../spit_edge/__init__.py ../../../spit_edge/py.typed ../../../spit_edge/base \
+	  ../../../export ../../../plugins ../../../runtime ../../../spit_ref build/mypy/spit_edge/
 	$(VENV)/bin/mypy
 
 # What needs a GPU; TensorRT comes with JetPack, elsewhere from PyPI. Skips nothing for want of one.
@@ -38,31 +41,31 @@ test-gpu: $(VENV)/installed
 
 # Every model, with and without gradient features, at a square and another size: up to half an hour.
 test-models: $(VENV)/installed
-	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/test_models.py
+	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/export/test_models.py
 
 # What make test leaves out of the rest: large images, all CUDA architectures.
 test-slow: $(VENV)/installed
-	$(PY) -m pytest -m slow --ignore tests/test_models.py --ignore tests/deploy
+	$(PY) -m pytest -m slow --ignore tests/export/test_models.py --ignore tests/export/deploy
 
 # The native ops under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 sanitize: $(VENV)/installed
-	PYTHON=$(PY) tests/native/sanitize.sh
+	PYTHON=$(PY) tests/plugins/native/sanitize.sh
 
 # The native ops with random arguments, ten minutes.
 fuzz: $(VENV)/installed
-	SPIT_FUZZ_SECONDS=200 $(PY) -m pytest -rP tests/native/test_native_fuzz.py
+	SPIT_FUZZ_SECONDS=200 $(PY) -m pytest -rP tests/plugins/native/test_native_fuzz.py
 
 # The native ops for arm64, under qemu; needs a cross compiler.
 test-arm64: $(VENV)/installed
-	PYTHON=$(PY) tests/native/arm64.sh
+	PYTHON=$(PY) tests/plugins/native/arm64.sh
 
 # Deployment over ssh to this machine; needs sshd (Debian: openssh-server).
 test-deploy: $(VENV)/installed
-	$(PY) -m pytest -rA -m "slow or not slow" --ignore tests/deploy/test_arm64.py tests/deploy
+	$(PY) -m pytest -rA -m "slow or not slow" --ignore tests/export/deploy/test_arm64.py tests/export/deploy
 
 # The same to an arm64 machine under qemu; root, debootstrap, qemu-user-static. Half an hour at first.
 test-deploy-arm64: $(VENV)/installed
-	$(PY) -m pytest -rA -m slow tests/deploy/test_arm64.py
+	$(PY) -m pytest -rA -m slow tests/export/deploy/test_arm64.py
 
 clean:
 	rm -rf $(VENV) build dist demo.png *.egg-info .pytest_cache .mypy_cache .ruff_cache

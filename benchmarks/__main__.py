@@ -11,13 +11,13 @@ from pathlib import Path
 # Before torch loads OpenMP: threads that spin while they wait disturb what is measured next.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from benchmarks.result_tables import headline, markdown, tables
 from benchmarks.results import Result, read_results, results_json, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
-from benchmarks.tables import headline, markdown, tables
-from runtime.command_line import DONE, guarded
-from runtime.errors import SpitError
-from runtime.progress import console
-from runtime.whole_file import whole_file
+from spit_edge.base.command_line import DONE, guarded
+from spit_edge.base.errors import SpitError
+from spit_edge.base.files import whole_file
+from spit_edge.base.progress import console
 
 RESULTS = Path(__file__).parent / "results"
 PAGE_TITLE = "# Results"

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from export.build import build
-from export.options import BuildOptions
-from export.precision import Precision
-from runtime.bundle import Bundle
-from runtime.engines.build import EngineOrder
-from runtime.engines.command import ensure_engine
-from runtime.engines.flavour import find_flavour
-from runtime.engines.record import BACKEND_PARTS
-from runtime.errors import BundleError
-from runtime.progress import Steps
+from spit_edge.base.progress import Steps
+from spit_edge.export.build import build
+from spit_edge.export.options import BuildOptions
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import Precision
+from spit_edge.runtime.commands.engine import ensure_engine
+from spit_edge.runtime.engines.build import EngineOrder
+from spit_edge.runtime.engines.flavour import find_flavour
+from spit_edge.runtime.engines.record import BACKEND_PARTS
+from spit_edge.runtime.errors import BundleError
 
 
 class BundleShelf:

@@ -17,11 +17,11 @@ from benchmarks.rows import Figure, Row, timed_rows
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
 from benchmarks.timing import time_in_turn
-from export.precision import Precision
-from runtime import Session
-from runtime.backend import backend_names
-from runtime.bundle import Bundle
-from runtime.errors import SpitError
+from spit_edge.base.errors import SpitError
+from spit_edge.runtime import Session
+from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import Precision
 
 BACKENDS = ("onnxruntime", "openvino", "onnxruntime-graph", "tensorrt", "tensorrt-split")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.rows import Figure, Row
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.timing import summary
-from runtime.bundle import MODEL, TRUNK, WEIGHTS
-from runtime.errors import SpitError
+from spit_edge.base.errors import SpitError
+from spit_edge.runtime.bundle.folder import MODEL, TRUNK, WEIGHTS
 
 MIB = 2**20
 SIDE = 224

@@ -8,7 +8,6 @@ from functools import partial
 
 import torch
 
-import plugins
 from benchmarks.gpu_kernels import GpuKernels
 from benchmarks.grid_sampling import region_colours
 from benchmarks.photo import astronaut, batch_of
@@ -17,8 +16,9 @@ from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
 from benchmarks.timing import time_in_turn
 from benchmarks.tokenizer import GPU, REFERENCE, library_or_reason, ours_by_threads
-from runtime.gpu.tokenizer_library import TokenizerLibrary
-from spit_ref import region_features
+from spit_edge import plugins
+from spit_edge.runtime.cuda.kernels import TokenizerLibrary
+from spit_edge.spit_ref import region_features
 
 WHAT = "features"
 SIGMA = 0.05

@@ -8,12 +8,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.plugin_library import PluginLibraryError, find_library, read_library
-from runtime.engines.device import current_device
-from runtime.errors import BackendUnavailable
-from runtime.gpu.cuda import Stream
-from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
-from runtime.gpu.tokenizer_library import (
+from spit_edge.plugins.plugin_library import PluginLibraryError, find_library, read_library
+from spit_edge.runtime.cuda.api import Stream
+from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.cuda.kernels import (
     FLOAT32,
     INTERPOLATIONS,
     PIXELS,
@@ -22,6 +20,8 @@ from runtime.gpu.tokenizer_library import (
     SpitMerge,
     TokenizerLibrary,
 )
+from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
+from spit_edge.runtime.errors import BackendUnavailable
 
 
 def open_library() -> TokenizerLibrary:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-import plugins
 from benchmarks import operation_counts as ops
+from spit_edge import plugins
 
 LABEL, FEATURES, VERTEX, SUMS, REGION = 4, 20, 32, 56, 20
 """Bytes of a label, a pixel's five feature planes, and the structs Vertex, Sums and Region."""

@@ -121,8 +121,8 @@ def _cpu_facts() -> dict[str, str]:
 
 def gpu_name() -> str | None:
     """The GPU that CUDA gives, if there is one."""
-    from runtime.engines.device import current_device
-    from runtime.errors import BackendUnavailable
+    from spit_edge.runtime.cuda.gpu import current_device
+    from spit_edge.runtime.errors import BackendUnavailable
 
     try:
         device = current_device()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.result_tables import shortened
 from benchmarks.results import Result
 from benchmarks.rows import Row
-from benchmarks.tables import shortened
 
 OURS, PEERS = "#76b900", ("#4c72b0", "#dd8452", "#8172b3", "#937860", "#da8bc3", "#64b5cd",
                           "#c44e52", "#8c8c8c")  # fmt: skip

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.precision import DTYPES, Precision
-from plugins.torch_ops import accelerate
-from spit_ref import Spit, load_model
+from spit_edge.export.graph.trunk import DTYPES
+from spit_edge.plugins.torch_ops import accelerate
+from spit_edge.runtime.bundle.manifest import Precision
+from spit_edge.spit_ref import Spit, load_model
 
 TOKENIZER = "tokenizer and features"
 Call = Callable[[NDArray[np.uint8]], object]

@@ -12,7 +12,7 @@ import msgspec
 from benchmarks.machine import Company, Machine, Watch, commit, machine, versions
 from benchmarks.rows import Row
 from benchmarks.suite import Chart, Settings, Suite
-from runtime.whole_file import whole_file
+from spit_edge.base.files import whole_file
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

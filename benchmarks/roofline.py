@@ -18,10 +18,10 @@ from benchmarks.photo import astronaut, batch_of
 from benchmarks.rows import Figure, Row
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.timing import time_in_turn
-from plugins.cuda_build import CudaBuildError, compile_object, find_nvcc
-from plugins.cuda_launches import LaunchRecorder, OpRun
-from runtime.errors import BackendUnavailable
-from runtime.gpu.tokenizer_library import TokenizerLibrary
+from spit_edge.plugins.cuda_build import CudaBuildError, compile_object, find_nvcc
+from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun
+from spit_edge.runtime.cuda.kernels import TokenizerLibrary
+from spit_edge.runtime.errors import BackendUnavailable
 
 SIGMA = 0.05
 MIB = 2**20

@@ -8,7 +8,6 @@ from functools import partial
 
 import torch
 
-import plugins
 from benchmarks.gpu_kernels import GpuKernels, open_library
 from benchmarks.peers import count_regions, opencv_peers, skimage_peers
 from benchmarks.photo import astronaut, batch_of
@@ -16,9 +15,10 @@ from benchmarks.rows import Figure, Row, timed_rows
 from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
 from benchmarks.timing import time_in_turn
-from runtime.errors import BackendUnavailable
-from runtime.gpu.tokenizer_library import TokenizerLibrary
-from spit_ref import superpixel_merge
+from spit_edge import plugins
+from spit_edge.runtime.cuda.kernels import TokenizerLibrary
+from spit_edge.runtime.errors import BackendUnavailable
+from spit_edge.spit_ref import superpixel_merge
 
 WHAT = "labels"
 REFERENCE = "PyTorch reference"

@@ -26,8 +26,8 @@ from benchmarks.trunk_runtimes import (
     torch_trunks,
 )
 from benchmarks.trunk_work import matrix_operations
-from plugins.torch_ops import accelerate
-from spit_ref import load_model
+from spit_edge.plugins.torch_ops import accelerate
+from spit_edge.spit_ref import load_model
 
 OURS = "ours (ONNX Runtime), fp32"
 HALF = "ONNX Runtime, fp16"

@@ -11,8 +11,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from runtime.bundle import Bundle
-from spit_ref import Spit
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.spit_ref import Spit
 
 Trunk = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Token rows [1, T, D], all valid, to logits [1, classes]."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spit_ref.trunk import MLP_RATIO
-from spit_ref.zoo import ModelConfig
+from spit_edge.spit_ref.trunk import MLP_RATIO
+from spit_edge.spit_ref.zoo import ModelConfig
 
 
 def matrix_operations(config: ModelConfig, tokens: int) -> int:

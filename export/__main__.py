@@ -7,12 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-from runtime.backend import backend_names
-from runtime.command_line import DONE, FAILED, NOT_DONE, guarded
-from runtime.doctor import add_doctor_arguments, doctor_command
-from runtime.errors import SpitError
-from runtime.parity import ImageParity
-from runtime.progress import Steps, console
+from spit_edge.base.command_line import DONE, FAILED, NOT_DONE, guarded
+from spit_edge.base.errors import SpitError
+from spit_edge.base.progress import Steps, console
+from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
+from spit_edge.runtime.parity.judge import ImageParity
 
 # Before torch loads OpenMP: threads that spin while they wait make a busy machine far slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -30,14 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return NOT_DONE
     options = parser.parse_args(arguments)
-    from spit_ref import WeightsError
+    from spit_edge.spit_ref import WeightsError
 
     return guarded(lambda: int(options.command(options)), (SpitError, WeightsError, ValueError))
 
 
 def _parser() -> argparse.ArgumentParser:
-    from export.arguments import add_build_arguments
-    from export.deploy.command import add_deploy_commands
+    from spit_edge.export.commands.build import add_build_arguments
+    from spit_edge.export.commands.deploy import add_deploy_commands
 
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -95,10 +95,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from export.arguments import build_options
-    from export.build import build
-    from runtime.engines.command import engine_if_possible
-    from runtime.tables import parity_table
+    from spit_edge.export.build import build
+    from spit_edge.export.commands.build import build_options
+    from spit_edge.runtime.commands.engine import engine_if_possible
+    from spit_edge.runtime.parity.table import parity_table
 
     steps = Steps()
     built = build(build_options(options), steps)
@@ -111,7 +111,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from runtime.tables import parity_table
+    from spit_edge.runtime.parity.table import parity_table
 
     backend, rows = _judged(options)
     console().print(parity_table(rows, f"{options.bundle} on {backend}"))
@@ -122,17 +122,17 @@ def _judged(options: argparse.Namespace) -> tuple[str, list[ImageParity]]:
     """What ``validate`` finds; with a report, which needs more packages, if asked for."""
     steps, wanted = Steps(), {"images": options.images, "backend": options.backend}
     if options.report is None:
-        from export.validate import validate
+        from spit_edge.export.validate import validate
 
         return validate(options.bundle, steps, **wanted)
-    from export.report.writing import write_report
+    from spit_edge.export.report.writing import write_report
 
     return write_report(options.bundle, options.report, steps, **wanted)
 
 
 def _bisect(options: argparse.Namespace) -> int:
-    from export.bisect import bisect, plan_table
-    from export.precision_plan import write_plan
+    from spit_edge.export.precision.bisect import bisect, plan_table
+    from spit_edge.export.precision.plan import write_plan
 
     place = options.bundle.resolve()
     out = options.out or place.with_name(f"{place.name}.plan.json")
@@ -150,14 +150,14 @@ def _bisect(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from export.inspection import inspect_bundle
+    from spit_edge.export.inspection import inspect_bundle
 
     inspect_bundle(options.bundle, console())
     return DONE
 
 
 def _list(_: argparse.Namespace) -> int:
-    from export.model_list import model_table
+    from spit_edge.export.commands.models import model_table
 
     console().print(model_table())
     return DONE

@@ -11,15 +11,16 @@ import msgspec
 import numpy as np
 import onnx_ir as ir
 import torch
-from numpy.typing import NDArray
 
-from export.onnx_graph import full_graph, save_graph, trunk_graph
-from export.options import BuildOptions
-from export.precision_plan import check_plan
-from export.reference import Reference
-from export.trunk_check import check_trunk
-from plugins.contracts import CONTRACTS
-from runtime.bundle import (
+from spit_edge.base.errors import SpitError
+from spit_edge.base.progress import Steps
+from spit_edge.export.graph.model import full_graph, save_graph, trunk_graph
+from spit_edge.export.options import BuildOptions
+from spit_edge.export.precision.plan import check_plan
+from spit_edge.export.reference import Reference
+from spit_edge.export.trunk_check import check_trunk
+from spit_edge.plugins.contracts import CONTRACTS
+from spit_edge.runtime.bundle.folder import (
     MANIFEST,
     MODEL,
     REGIONS,
@@ -29,10 +30,7 @@ from runtime.bundle import (
     hash_files,
     new_bundle,
 )
-from runtime.check_data import self_check, write_check
-from runtime.errors import SpitError
-from runtime.images import fit_image, load_image
-from runtime.manifest import (
+from spit_edge.runtime.bundle.manifest import (
     SCHEMA_VERSION,
     Manifest,
     Preprocessing,
@@ -41,12 +39,12 @@ from runtime.manifest import (
     Weights,
     encode,
 )
-from runtime.parity import ImageParity
-from runtime.progress import Steps
-from runtime.sample_photos import sample_photos
-from runtime.session import Session
-from spit_ref import Spit, load_model
-from spit_ref.tessellation import site_count
+from spit_edge.runtime.parity.judge import ImageParity
+from spit_edge.runtime.parity.self_check import self_check, write_check
+from spit_edge.runtime.pictures.images import fitted_samples
+from spit_edge.runtime.session import Session
+from spit_edge.spit_ref import Spit, load_model
+from spit_edge.spit_ref.tessellation import site_count
 
 VERSIONED = ("spit-edge", "torch", "onnx", "onnx-ir", "onnxruntime", "numpy")
 
@@ -88,7 +86,7 @@ def build(options: BuildOptions, steps: Steps) -> Built:
     assert model.weights is not None
     _check_options(model, options)
     target = options.folder(random_weights=model.weights.source == "random")
-    images = check_images(options.height, options.width)
+    images = fitted_samples(options.height, options.width)
     with new_bundle(target) as folder:
         with steps.step("tracing the graph"):
             graph = trunk_graph(model, options.graph)
@@ -134,13 +132,6 @@ def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: P
         blank = torch.zeros(1, 3, options.height, options.width, dtype=torch.uint8)
         np.save(folder / REGIONS, model.tokenizer.regions(blank)[0][0].numpy())
     return manifest
-
-
-def check_images(height: int, width: int) -> dict[str, NDArray[np.uint8]]:
-    """The shipped photographs [height, width, 3] by name."""
-    return {
-        name: fit_image(load_image(path), height, width) for name, path in sample_photos().items()
-    }
 
 
 def parity_json(parity: Parity) -> bytes:

@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from runtime.bundle import Bundle
-from runtime.manifest import Manifest, TensorSpec
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 
 
 def inspect_bundle(path: Path, console: Console) -> None:

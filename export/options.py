@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from export.onnx_graph import GraphOptions
-from export.precision import Precision
-from runtime.manifest import BatchProfile, PrecisionPlan
-from spit_ref.tokenizer import Tessellation
+from spit_edge.export.graph.model import GraphOptions
+from spit_edge.runtime.bundle.manifest import BatchProfile, Precision, PrecisionPlan
+from spit_edge.spit_ref.tokenizer import Tessellation
 
 DEFAULT_SIZE = (224, 224)
 TOKENS_PER_SQUARE = 1.6

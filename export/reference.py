@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.precision import DTYPES, Precision
-from runtime.manifest import Manifest
-from runtime.parity import Expected, tokens_sha256
-from spit_ref import Spit, WeightsError, load_model
-from spit_ref.tokenizer import Tokens
+from spit_edge.export.graph.trunk import DTYPES
+from spit_edge.runtime.bundle.manifest import Manifest, Precision
+from spit_edge.runtime.parity.judge import Expected, tokens_sha256
+from spit_edge.spit_ref import Spit, WeightsError, load_model
+from spit_edge.spit_ref.tokenizer import Tokens
 
 
 def model_of(manifest: Manifest) -> Spit:

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.reference import model_of
-from export.trunk_graph import TrunkGraph
-from runtime.backend import Outputs
-from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable
-from spit_ref import WeightsError, voronoi_tessellation
+from spit_edge.export.graph.trunk import TrunkGraph
+from spit_edge.export.reference import model_of
+from spit_edge.runtime.backends.backend import Outputs
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.errors import BackendUnavailable
+from spit_edge.spit_ref import WeightsError, voronoi_tessellation
 
 
 class TorchBackend:
-    """See :class:`runtime.backend.Backend`.  Computes what the exported graph computes."""
+    """See :class:`Backend`.  Computes what the exported graph computes."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         manifest = bundle.manifest

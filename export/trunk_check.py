@@ -10,12 +10,12 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from export.options import BuildOptions
-from export.trunk_graph import TrunkGraph
-from runtime.parity import Expected, ImageParity, compare
-from runtime.session import Output
-from spit_ref import Spit
-from spit_ref.tokenizer import Tokens
+from spit_edge.export.graph.trunk import TrunkGraph
+from spit_edge.export.options import BuildOptions
+from spit_edge.runtime.parity.judge import Expected, ImageParity, compare
+from spit_edge.runtime.session import Output
+from spit_edge.spit_ref import Spit
+from spit_edge.spit_ref.tokenizer import Tokens
 
 
 def check_trunk(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export.reference import Reference, model_of
-from runtime.bundle import Bundle
-from runtime.check_data import self_check
-from runtime.errors import ImageError
-from runtime.images import find_images, fit_image, load_image
-from runtime.parity import ImageParity, compare
-from runtime.progress import Steps
-from runtime.session import Session
+from spit_edge.base.progress import Steps
+from spit_edge.export.reference import Reference, model_of
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.errors import ImageError
+from spit_edge.runtime.parity.judge import ImageParity, compare
+from spit_edge.runtime.parity.self_check import self_check
+from spit_edge.runtime.pictures.images import find_images, fit_image, load_image
+from spit_edge.runtime.session import Session
 
 
 def validate(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plugins.native.ops import region_features, superpixel_merge, voronoi_tessellation
+    from spit_edge.plugins.native.ops import region_features, superpixel_merge, voronoi_tessellation
 
 __all__ = ["region_features", "superpixel_merge", "voronoi_tessellation"]
 
@@ -17,7 +17,7 @@ __all__ = ["region_features", "superpixel_merge", "voronoi_tessellation"]
 def __getattr__(name: str) -> Any:
     # On first use: the contracts must load where the library is not built.
     if name in __all__:
-        from plugins.native import ops
+        from spit_edge.plugins.native import ops
 
         return getattr(ops, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from plugins.contract_tables import cpp_tables
-from plugins.contracts import CONTRACTS
-from plugins.cuda_build import ARCHITECTURES, CudaBuildError
-from plugins.plugin_build import JETSONS, build_plugins, find_build
-from plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
-from plugins.tables import contract_table, print_kernels
+from spit_edge.plugins.contract_tables import cpp_tables
+from spit_edge.plugins.contracts import CONTRACTS
+from spit_edge.plugins.cuda_build import ARCHITECTURES, CudaBuildError
+from spit_edge.plugins.op_tables import contract_table, print_kernels
+from spit_edge.plugins.plugin_build import JETSONS, build_plugins, find_build
+from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from plugins.contracts import CONTRACTS, Attribute, Contract
+from spit_edge.plugins.contracts import CONTRACTS, Attribute, Contract
 
 HEADER = Path(__file__).parent / "tensorrt" / "contract_tables.hpp"
 KINDS = {"int": "kWhole", "float": "kReal", "string": "kChoice"}

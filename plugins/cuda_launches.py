@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugins.cuda_build import CudaBuildError, link_recorder, short_names
+from spit_edge.plugins.cuda_build import CudaBuildError, link_recorder, short_names
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from plugins.cuda_build import CudaBuildError
+from spit_edge.plugins.cuda_build import CudaBuildError
 
 FILE_NAME = "libcudart_static.a"
 _TARGETS = {"x86_64": ("x86_64-linux",), "aarch64": ("aarch64-linux", "sbsa-linux")}

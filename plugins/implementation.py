@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.contracts import ContractError
-from plugins.native import ops
+from spit_edge.plugins.contracts import ContractError
+from spit_edge.plugins.native import ops
 
 Arrays = tuple[NDArray[Any], ...]
 Implementation = Callable[..., Arrays]

@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 import onnxruntime_extensions as ortx
 
-from plugins.contracts import CONTRACTS, Contract
-from plugins.implementation import IMPLEMENTATIONS, Arrays
+from spit_edge.plugins.contracts import CONTRACTS, Contract
+from spit_edge.plugins.implementation import IMPLEMENTATIONS, Arrays
 
 _DTYPES = {
     "float32": ortx.PyCustomOpDef.dt_float,

@@ -14,9 +14,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
-from plugins.cuda_build import CudaBuildError, find_nvcc
-from plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
-from plugins.plugin_library import BUILT, FILE_NAME, PluginLibrary, read_library
+from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc
+from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
+from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, PluginLibrary, read_library
 
 SOURCE = Path(__file__).parent / "tensorrt"
 JETSONS = (87, 110)

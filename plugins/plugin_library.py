@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from plugins.contracts import CONTRACTS
+from spit_edge.plugins.contracts import CONTRACTS
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"

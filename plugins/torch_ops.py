@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from plugins.native import ops
+from spit_edge.plugins.native import ops
 
 COLOURS = 3
 
@@ -95,7 +95,7 @@ def superpixel_merge(
     compactness: float | None = None,
     final_threshold: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """As ``spit_ref.superpixel_merge``."""
+    """As ``spit_edge.spit_ref.superpixel_merge``."""
     labels, counts = superpixel_merge_op(images, levels, compactness or 0.0, final_threshold)
     return labels, counts
 
@@ -111,7 +111,7 @@ def region_features(
     gradient: bool = True,
     interpolation: str = "bilinear",
 ) -> Tensor:
-    """As ``spit_ref.region_features``."""
+    """As ``spit_edge.spit_ref.region_features``."""
     budget = int(counts.max()) if max_tokens is None else max_tokens
     tokens: Tensor = region_features_op(
         images, labels, counts, budget, bins, sigma, gradient, interpolation

@@ -1,14 +1,14 @@
 """Run exported bundles, on machines that need neither PyTorch nor the exporter."""
 
-from runtime.errors import (
+from spit_edge.base.errors import SpitError
+from spit_edge.runtime.errors import (
     BackendUnavailable,
     BundleError,
     ExecutionError,
     ImageError,
-    SpitError,
     TokenBudgetExceeded,
 )
-from runtime.session import Output, Session
+from spit_edge.runtime.session import Output, Session
 
 __all__ = [
     "BackendUnavailable",

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.backend import backend_names
-from runtime.bench.command import add_bench_arguments, bench_command
-from runtime.camera.command import add_camera_arguments, camera_command
-from runtime.check_data import self_check
-from runtime.classes import class_name
-from runtime.command_line import DONE, FAILED, guarded
-from runtime.doctor import add_doctor_arguments, doctor_command
-from runtime.engines.command import add_engine_arguments, engine_command, engine_line
-from runtime.errors import SpitError
-from runtime.images import fit_image, load_image
-from runtime.overlay import overlay, save_picture
-from runtime.progress import Steps, console
-from runtime.session import Output, Session
-from runtime.tables import parity_table
+from spit_edge.base.command_line import DONE, FAILED, guarded
+from spit_edge.base.errors import SpitError
+from spit_edge.base.progress import Steps, console
+from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
+from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
+from spit_edge.runtime.commands.engine import add_engine_arguments, engine_command, engine_line
+from spit_edge.runtime.commands.serve_camera import add_camera_arguments, camera_command
+from spit_edge.runtime.parity.self_check import self_check
+from spit_edge.runtime.parity.table import parity_table
+from spit_edge.runtime.pictures.images import fit_image, load_image
+from spit_edge.runtime.pictures.overlay import overlay, save_picture
+from spit_edge.runtime.session import Output, Session
 
 
 def main(arguments: list[str] | None = None) -> int:

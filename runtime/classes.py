@@ -23,5 +23,5 @@ def class_name(index: int, classes: int) -> str:
 
 @cache
 def _imagenet_names() -> tuple[str, ...]:
-    source = resources.files("runtime") / "data" / "imagenet1k.txt"
+    source = resources.files("spit_edge.runtime") / "data" / "imagenet1k.txt"
     return tuple(source.read_text(encoding="utf-8").splitlines())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
-class SpitError(Exception):
-    """Base of every error that this package raises on purpose."""
+from spit_edge.base.errors import SpitError
 
 
 class BundleError(SpitError):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import (
+from spit_edge.runtime.backends.backend import (
     AsyncBackend,
     Backend,
     Outputs,
@@ -19,11 +19,16 @@ from runtime.backend import (
     StagedBackend,
     open_backend,
 )
-from runtime.background import BackgroundRuns
-from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable, BundleError, ImageError, TokenBudgetExceeded
-from runtime.gpu.device_images import DeviceImages, on_gpu
-from runtime.images import as_nchw
+from spit_edge.runtime.backends.background import BackgroundRuns
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.cuda.images import DeviceImages, on_gpu
+from spit_edge.runtime.errors import (
+    BackendUnavailable,
+    BundleError,
+    ImageError,
+    TokenBudgetExceeded,
+)
+from spit_edge.runtime.pictures.images import as_nchw
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Session:
     ) -> Session:
         """Open a bundle folder; every file is compared with the manifest's hashes.
 
-        backend  "auto" or a name of :func:`runtime.backend.backend_names`
+        backend  "auto" or a name of :func:`backend_names`
         threads  of one run; None leaves the choice to the back end
 
         Raises BundleError (which file is wrong) or BackendUnavailable (what is missing).

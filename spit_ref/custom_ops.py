@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spit_ref.pixel_features import Pixels, pixel_features, unit_pixels, vertex_features
-from spit_ref.region_features import token_rows
-from spit_ref.superpixel_merge import merge_vertices
+from spit_edge.spit_ref.pixel_features import Pixels, pixel_features, unit_pixels, vertex_features
+from spit_edge.spit_ref.region_features import token_rows
+from spit_edge.spit_ref.superpixel_merge import merge_vertices
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ a fixed order, and integers.  The functions below are built from nothing else; a
 performs the same operations in the same order, without fusing a product and a sum, gives the same
 bits.
 
-Measured largest errors against float64 (``tests/test_exact.py`` holds them below 2 ulp):
+Measured largest errors against float64 (``tests/spit_ref/test_exact.py`` holds them below 2 ulp):
 
 ====================  ==================  =========
 function              range               ulp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spit_ref.pixel_features import unit_pixels
+from spit_edge.spit_ref.pixel_features import unit_pixels
 
 MOST_PIXELS = 1 << 26
 """Largest image: sums of features and sizes are wide enough for this many pixels."""

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from spit_ref.saliency import attention_flow, prototype_pca
-from spit_ref.tokenizer import Tessellation, Tokenizer
-from spit_ref.trunk import Trunk
-from spit_ref.weights import WeightsInfo, resolve_weights
-from spit_ref.zoo import ModelConfig, model_config
+from spit_edge.spit_ref.saliency import attention_flow, prototype_pca
+from spit_edge.spit_ref.tokenizer import Tessellation, Tokenizer
+from spit_edge.spit_ref.trunk import Trunk
+from spit_edge.spit_ref.weights import WeightsInfo, resolve_weights
+from spit_edge.spit_ref.zoo import ModelConfig, model_config
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Per-pixel features: what regions are described by, and what superpixels are merged on.
 
-Everything here is exact (see :mod:`spit_ref.exact`): the same bits for any batch, thread count and
+Everything here is exact (see :mod:`.exact`): the same bits for any batch, thread count and
 back end.  Numbers and formulas are those of the published tokenizer (arXiv 2408.07680, appendix).
 """
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spit_ref import exact
+from spit_edge.spit_ref import exact
 
 Pixels = Literal["uint8", "unit", "imagenet"]
 """What pixel values mean: 0...255, [0, 1], or normalised with the ImageNet mean and deviation."""

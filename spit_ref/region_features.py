@@ -1,6 +1,6 @@
 """One row of numbers per region, however irregular: resampled colours and joint histograms.
 
-Exact (see :mod:`spit_ref.exact`): sample positions are integers, histograms are integer sums.
+Exact (see :mod:`.exact`): sample positions are integers, histograms are integer sums.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from spit_ref import exact
-from spit_ref.image_input import checked_images, checked_labels
-from spit_ref.pixel_features import PixelFeatures, pixel_features, positions
+from spit_edge.spit_ref import exact
+from spit_edge.spit_ref.image_input import checked_images, checked_labels
+from spit_edge.spit_ref.pixel_features import PixelFeatures, pixel_features, positions
 
 HISTOGRAM_ONE = 2**18
 """A kernel weight of 1 as integer.  Products of two, summed over 2^26 pixels, fit in 64 bits."""

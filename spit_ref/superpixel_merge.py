@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spit_ref import exact
-from spit_ref.image_input import checked_images
-from spit_ref.pixel_features import pixel_features, vertex_features
+from spit_edge.spit_ref import exact
+from spit_edge.spit_ref.image_input import checked_images
+from spit_edge.spit_ref.pixel_features import pixel_features, vertex_features
 
 SCORE_LEVELS = 65535.0
 FIXED_POINT = 2.0**30

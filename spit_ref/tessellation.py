@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spit_ref.image_input import dense_labels
-from spit_ref.philox import philox4x32
+from spit_edge.spit_ref.image_input import dense_labels
+from spit_edge.spit_ref.philox import philox4x32
 
 SUBPIXEL = 16
 """Voronoi sites lie on a grid of 1/16 pixel, so that distances are integers."""

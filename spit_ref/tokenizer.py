@@ -9,15 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from spit_ref.image_input import checked_images, dense_labels
-from spit_ref.region_features import region_features
-from spit_ref.superpixel_merge import superpixel_merge
-from spit_ref.tessellation import (
+from spit_edge.spit_ref.image_input import checked_images, dense_labels
+from spit_edge.spit_ref.region_features import region_features
+from spit_edge.spit_ref.superpixel_merge import superpixel_merge
+from spit_edge.spit_ref.tessellation import (
     pca_tree_tessellation,
     square_tessellation,
     voronoi_tessellation,
 )
-from spit_ref.zoo import ModelConfig
+from spit_edge.spit_ref.zoo import ModelConfig
 
 Tessellation = Literal["voronoi", "pca_tree"]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spit_ref.zoo import ModelConfig
+from spit_edge.spit_ref.zoo import ModelConfig
 
 LAYER_NORM_EPSILON = 1e-6
 MLP_RATIO = 4

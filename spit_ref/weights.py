@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from spit_ref.download import WeightsError, download
-from spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
+from spit_edge.spit_ref.download import WeightsError, download
+from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.build import Built, build
-from export.options import BuildOptions
-from runtime.images import fit_image, load_image
-from runtime.progress import Steps
-from runtime.sample_photos import sample_photos
+from spit_edge.base.progress import Steps
+from spit_edge.export.build import Built, build
+from spit_edge.export.options import BuildOptions
+from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.images import fit_image, load_image
-from runtime.sample_photos import sample_photos
+from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
 
 
 @cache

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from export.report.writing import write_report
-from runtime.bundle import MANIFEST, Bundle, hash_files
-from runtime.manifest import encode
-from runtime.progress import Steps
+from spit_edge.base.progress import Steps
+from spit_edge.export.report.writing import write_report
+from spit_edge.runtime.bundle.folder import MANIFEST, Bundle, hash_files
+from spit_edge.runtime.bundle.manifest import encode
 
 VOID = {"meta", "img", "br", "link", "input"}
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from export.__main__ import main as export_main
-from export.arguments import batch_profile, image_size
-from export.options import BuildOptions
-from runtime.__main__ import main as runtime_main
+from spit_edge.export.__main__ import main as export_main
+from spit_edge.export.commands.build import batch_profile, image_size
+from spit_edge.export.options import BuildOptions
+from spit_edge.runtime.__main__ import main as runtime_main
 from tests.conftest import GOLDENS
 
 TINY = ["--model", "spit_tiny", "--weights", str(GOLDENS / "tiny_gradient.pth")]
@@ -220,7 +220,7 @@ def test_a_device_needs_neither_torch_nor_the_exporter(bundle) -> None:
     program = (
         "import sys\n"
         "for heavy in 'torch onnx onnx_ir spit_ref export'.split(): sys.modules[heavy] = None\n"
-        "from runtime.__main__ import main\n"
+        "from spit_edge.runtime.__main__ import main\n"
         f"sys.exit(main(['check', {str(bundle)!r}, '--backend', 'onnxruntime']))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

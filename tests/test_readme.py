@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime.sample_photos import sample_photos
-from spit_ref import model_config
-from spit_ref.weights import random_state
+from spit_edge.runtime.pictures.images import sample_photos
+from spit_edge.spit_ref import model_config
+from spit_edge.spit_ref.weights import random_state
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -15,12 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from export.deploy.devices import Device
-from export.deploy.errors import CheckFailed
-from export.deploy.remote import Remote
-from runtime.command_line import DONE, FAILED, NOT_DONE
-from runtime.errors import SpitError
-from runtime.progress import console
+from spit_edge.base.command_line import DONE, FAILED, NOT_DONE
+from spit_edge.base.errors import SpitError
+from spit_edge.base.progress import console
+from spit_edge.export.deploy.errors import CheckFailed
+from spit_edge.export.deploy.fleet_file import Device
+from spit_edge.export.deploy.remote import Remote
 
 Work = Callable[[Remote, Device], str]
 """What is done to each device; its last word, for the table."""

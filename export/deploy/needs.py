@@ -6,11 +6,11 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from export.deploy.errors import DeployError
-from export.deploy.facts import Facts
-from export.deploy.package import Package
-from export.deploy.plan import Plan
-from runtime.bundle import WEIGHTS
+from spit_edge.export.deploy.errors import DeployError
+from spit_edge.export.deploy.package import Package
+from spit_edge.export.deploy.plan import Plan
+from spit_edge.export.deploy.target_facts import Facts
+from spit_edge.runtime.bundle.folder import WEIGHTS
 
 VENV_BYTES = {"onnxruntime": 250_000_000, "tensorrt": 150_000_000}
 """Of an environment with the packages that its extra brings; others are taken for the largest."""

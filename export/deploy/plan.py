@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from export.deploy.errors import DeployError
-from export.deploy.facts import Facts
-from export.deploy.options import DeployOptions
-from export.deploy.package import Package
-from plugins.plugin_library import PluginLibrary
-from runtime.engines.device import bindings_for
-from runtime.engines.record import BACKEND_PARTS, Part
+from spit_edge.export.deploy.errors import DeployError
+from spit_edge.export.deploy.options import DeployOptions
+from spit_edge.export.deploy.package import Package
+from spit_edge.export.deploy.target_facts import Facts
+from spit_edge.plugins.plugin_library import PluginLibrary
+from spit_edge.runtime.cuda.gpu import bindings_for
+from spit_edge.runtime.engines.record import BACKEND_PARTS, Part
 
 OLDEST_TENSORRT = 10
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from plugins.cuda_build import KERNELS, CudaBuildError
-from plugins.plugin_build import SOURCE, build_plugins, find_build
-from plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
-from runtime.progress import Steps
+from spit_edge.base.progress import Steps
+from spit_edge.plugins.cuda_build import KERNELS, CudaBuildError
+from spit_edge.plugins.plugin_build import SOURCE, build_plugins, find_build
+from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
 
 MACHINE = "aarch64"
 """Of every Jetson."""

@@ -1,7 +1,7 @@
 """Calls to a device over the user's own OpenSSH.
 
 The first connection stays open for the others (ControlMaster, in a folder of our own).  A call
-starts Python on the device, sends it the modules of ``device/`` and a request on stdin, and reads
+starts Python on the device, sends it the modules of ``agent/`` and a request on stdin, and reads
 events from its stdout until the result; nothing of it is left there.  While a call lasts, its
 stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
 device notices and stops what it was doing.
@@ -22,21 +22,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from export.deploy import device
-from export.deploy.errors import DeployError
-from export.deploy.reporter import Reporter
-from export.deploy.ssh_errors import unreachable
-from export.deploy.target import Target
+from spit_edge.export.deploy import agent
+from spit_edge.export.deploy.errors import DeployError, unreachable
+from spit_edge.export.deploy.reporter import Reporter
+from spit_edge.export.deploy.target import Target
 
 CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
-    *(f"runtime.jetson.{name}" for name in ("clocks", "software", "device")),
-    *(
-        f"{device.__name__}.{m}"
-        for m in ("protocol", "facts", "store", "install", "switch", "main")
-    ),
+    *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
+    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "store", "install", "switch", "main")),
 )
 """What is sent, in an order in which each finds what it imports."""
 _BOOTSTRAP = """

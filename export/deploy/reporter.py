@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from runtime.progress import Steps
+from spit_edge.base.progress import Steps
 
 
 class Reporter(Protocol):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.deploy.errors import DeployError
+from spit_edge.export.deploy.errors import DeployError
 
 HOME = "spit-edge"
 """Folder, in the user's home on the device, of services for which none is named."""

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
-from export.deploy.device.protocol import FULL
-from export.deploy.errors import DeployError
-from export.deploy.package import PackedFile
-from export.deploy.remote import Remote
-from export.deploy.ssh_errors import unreachable
+from spit_edge.export.deploy.agent.protocol import FULL
+from spit_edge.export.deploy.errors import DeployError, unreachable
+from spit_edge.export.deploy.package import PackedFile
+from spit_edge.export.deploy.remote import Remote
 
 _USAGE = 1
 """Exit status of rsync that does not know an option."""

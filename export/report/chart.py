@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from export.layers import LayerError
-from export.report.facts import LayerSeries
+from spit_edge.export.precision.layers import LayerError
+from spit_edge.export.report.contents import LayerSeries
 
 HEIGHT = 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 34, 40

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.layers import LayerMeter
-from export.reference import Reference
-from export.report.facts import ImageFacts, difference, guesses
-from export.report.pictures import image_pictures
-from runtime.classes import class_name
-from runtime.parity import Expected, compare
-from runtime.session import Session
-from spit_ref.saliency import attention_flow
+from spit_edge.export.precision.layers import LayerMeter
+from spit_edge.export.reference import Reference
+from spit_edge.export.report.contents import ImageFacts, difference, guesses
+from spit_edge.export.report.pictures import image_pictures
+from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.parity.judge import Expected, compare
+from spit_edge.runtime.session import Session
+from spit_edge.spit_ref.saliency import attention_flow
 
 
 class Examiner:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.inspection import manifest_facts
-from export.layers import (
+from spit_edge.base.progress import Steps
+from spit_edge.export.graph.trunk import TrunkGraph
+from spit_edge.export.inspection import manifest_facts
+from spit_edge.export.precision.layers import (
     LayerMeter,
     Layers,
     OnnxRuntimeLayers,
@@ -19,18 +21,16 @@ from export.layers import (
     layer_names,
     rounding_step,
 )
-from export.reference import Reference, model_of
-from export.report.examine import Examiner
-from export.report.facts import ImageFacts, Report, gates, layer_series
-from export.trunk_graph import TrunkGraph
-from runtime.bundle import Bundle
-from runtime.check_data import read_check
-from runtime.errors import ImageError
-from runtime.images import find_images, fit_image, load_image
-from runtime.parity import Expected
-from runtime.progress import Steps
-from runtime.session import Session
-from spit_ref import Spit
+from spit_edge.export.reference import Reference, model_of
+from spit_edge.export.report.contents import ImageFacts, Report, gates, layer_series
+from spit_edge.export.report.examine import Examiner
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.errors import ImageError
+from spit_edge.runtime.parity.judge import Expected
+from spit_edge.runtime.parity.self_check import read_check
+from spit_edge.runtime.pictures.images import find_images, fit_image, load_image
+from spit_edge.runtime.session import Session
+from spit_edge.spit_ref import Spit
 
 VERSIONED = (
     "spit-edge", "torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-extensions", "openvino",

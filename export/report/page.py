@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from export.report.chart import layer_chart
-from export.report.facts import Report
-from runtime.parity import ImageParity
+from spit_edge.export.report.chart import layer_chart
+from spit_edge.export.report.contents import Report
+from spit_edge.runtime.parity.judge import ImageParity
 
 Picture = Callable[[int, str], str | None]
 """Number of an image and name of a picture to the picture's address; None where there is none."""
@@ -18,7 +18,7 @@ Picture = Callable[[int, str], str | None]
 def page(report: Report, picture: Picture) -> Iterator[str]:
     """The page in pieces, so that the pictures of one image at a time are in memory."""
     environment = Environment(
-        loader=PackageLoader("export.report"),
+        loader=PackageLoader("spit_edge.export.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

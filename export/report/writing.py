@@ -8,21 +8,21 @@ from pathlib import Path
 
 import msgspec
 
-from export.report.facts import Report
-from export.report.gather import gather
-from export.report.page import page
-from export.report.pictures import data_uri
-from runtime.errors import SpitError
-from runtime.parity import ImageParity
-from runtime.progress import Steps
-from runtime.session import Session
-from runtime.whole_file import whole_file
+from spit_edge.base.errors import SpitError
+from spit_edge.base.files import whole_file
+from spit_edge.base.progress import Steps
+from spit_edge.export.report.contents import Report
+from spit_edge.export.report.gather import gather
+from spit_edge.export.report.page import page
+from spit_edge.export.report.pictures import data_uri
+from spit_edge.runtime.parity.judge import ImageParity
+from spit_edge.runtime.session import Session
 
 
 def write_report(
     bundle: Path, out: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
 ) -> tuple[str, list[ImageParity]]:
-    """Judge a bundle as :func:`export.validate.validate` does, and write ``out`` and its JSON.
+    """Judge a bundle as ``validate`` does, and write ``out`` and its JSON.
 
     Returns the back end's name and a row per image.  Raises SpitError, and spit_ref.WeightsError
     if the bundle's weights are not at hand; then neither file is written.

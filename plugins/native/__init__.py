@@ -1,1 +1,1 @@
-"""The ops as native code for CPUs; :mod:`plugins.native.ops` is the way in."""
+"""The ops as native code for CPUs; :mod:`spit_edge.plugins.native.ops` is the way in."""

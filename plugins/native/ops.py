@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.native import _native
+from spit_edge.plugins.native import _native
 
 if TYPE_CHECKING:
     import torch

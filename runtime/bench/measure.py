@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from runtime.images import Pixels
-from runtime.session import Session, Ticket
+from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.session import Session, Ticket
 
 IN_FLIGHT = 2
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runtime.engines.device import current_device
-from runtime.errors import BackendUnavailable
+from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.errors import BackendUnavailable
 
 
 def resident_memory() -> int | None:

@@ -8,9 +8,9 @@ import msgspec
 from rich import box
 from rich.table import Table
 
-from runtime.bench.measure import Latency, Throughput
-from runtime.jetson.device import Jetson
-from runtime.jetson.power_meter import Power
+from spit_edge.runtime.bench.measure import Latency, Throughput
+from spit_edge.runtime.jetson.board import Jetson
+from spit_edge.runtime.jetson.power_meter import Power
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):

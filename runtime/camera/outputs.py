@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.camera.frame_queue import Frame
-from runtime.classes import class_name
-from runtime.errors import CameraError
-from runtime.images import Pixels
-from runtime.overlay import overlay
-from runtime.session import Output
-from runtime.whole_file import whole_file
+from spit_edge.base.files import whole_file
+from spit_edge.runtime.camera.frame_queue import Frame
+from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.errors import CameraError
+from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.pictures.overlay import overlay
+from spit_edge.runtime.session import Output
 
 TOP = 5
 _SCALE = 2

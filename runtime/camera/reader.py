@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 
-from runtime.camera.frame_queue import Frame, FrameQueue
-from runtime.camera.pacing import Clock, Pace
-from runtime.camera.sources import Source
-from runtime.errors import CameraError
-from runtime.images import Pixels
+from spit_edge.runtime.camera.frame_queue import Frame, FrameQueue
+from spit_edge.runtime.camera.pacing import Clock, Pace
+from spit_edge.runtime.camera.sources import Source
+from spit_edge.runtime.errors import CameraError
+from spit_edge.runtime.pictures.images import Pixels
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the first attempt to reconnect; each further one waits twice as long."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from runtime.camera.frame_queue import Frame, FrameQueue
-from runtime.camera.outputs import Result, Sink
-from runtime.camera.pacing import Clock
-from runtime.camera.reader import FrameReader
-from runtime.camera.statistics import Statistics
-from runtime.images import Pixels, fit_image
-from runtime.session import Session, Ticket
+from spit_edge.runtime.camera.frame_queue import Frame, FrameQueue
+from spit_edge.runtime.camera.outputs import Result, Sink
+from spit_edge.runtime.camera.pacing import Clock
+from spit_edge.runtime.camera.reader import FrameReader
+from spit_edge.runtime.camera.statistics import Statistics
+from spit_edge.runtime.pictures.images import Pixels, fit_image
+from spit_edge.runtime.session import Session, Ticket
 
 _TICK = 0.1
 """Seconds after which a wait for frames looks whether to stop."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from runtime.errors import BackendUnavailable, CameraError, ImageError
-from runtime.images import Pixels, find_images, load_image
+from spit_edge.runtime.errors import BackendUnavailable, CameraError, ImageError
+from spit_edge.runtime.pictures.images import Pixels, find_images, load_image
 
 
 class Source(Protocol):

@@ -9,22 +9,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.bundle import Bundle
-from runtime.engines.config import configure
-from runtime.engines.device import Device, current_device
-from runtime.engines.flavour import Flavour
-from runtime.engines.log import Log, without_collection
-from runtime.engines.monitor import BuildPhases, progress_monitor
-from runtime.engines.network import parse
-from runtime.engines.plugin_libraries import (
+from spit_edge.base.progress import Steps
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.engines.callbacks import (
+    BuildPhases,
+    Log,
+    progress_monitor,
+    without_collection,
+)
+from spit_edge.runtime.engines.config import add_profile, configure, profile_of
+from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.engines.network import check_products, parse
+from spit_edge.runtime.engines.plugin_libraries import (
     check_libraries,
     library_hashes,
     load_plugins,
     plugin_libraries,
 )
-from runtime.engines.products import check_products
-from runtime.engines.profiles import add_profile, profile_of
-from runtime.engines.record import (
+from spit_edge.runtime.engines.record import (
     Choices,
     EngineRecord,
     Part,
@@ -33,9 +36,15 @@ from runtime.engines.record import (
     key,
     sources_of,
 )
-from runtime.engines.store import FOLDER, StoredEngine, engine_entry, save_engine
-from runtime.engines.timing_cache import cache_path, load_cache, save_cache
-from runtime.progress import Steps
+from spit_edge.runtime.engines.store import (
+    FOLDER,
+    StoredEngine,
+    cache_path,
+    engine_entry,
+    load_cache,
+    save_cache,
+    save_engine,
+)
 
 if TYPE_CHECKING:
     import tensorrt as trt

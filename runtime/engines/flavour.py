@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runtime.errors import BackendUnavailable
+from spit_edge.runtime.errors import BackendUnavailable
 
 FlavourName = Literal["tensorrt", "tensorrt-rtx"]
 FLAVOURS: tuple[FlavourName, ...] = ("tensorrt", "tensorrt-rtx")

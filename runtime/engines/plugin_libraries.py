@@ -7,11 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plugins.plugin_library import FILE_NAME, PluginLibraryError, find_library, read_library
-from runtime.bundle import Bundle
-from runtime.engines.flavour import Flavour
-from runtime.engines.log import Log
-from runtime.errors import EngineError
+from spit_edge.plugins.plugin_library import (
+    FILE_NAME,
+    PluginLibraryError,
+    find_library,
+    read_library,
+)
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.engines.callbacks import Log
+from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.errors import EngineError
 
 if TYPE_CHECKING:
     import tensorrt as trt

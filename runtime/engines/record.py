@@ -8,11 +8,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from runtime.bundle import Bundle
-from runtime.engines.device import Device
-from runtime.engines.flavour import Flavour, FlavourName, version_numbers
-from runtime.errors import BundleError, EngineError
-from runtime.manifest import FileEntry, Name, Positive, Sha256
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import FileEntry, Name, Positive, Sha256
+from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.engines.flavour import Flavour, FlavourName, version_numbers
+from spit_edge.runtime.errors import BundleError, EngineError
 
 Part = Literal["full", "trunk"]
 """Which graph an engine is of: from images on, or from tokens on, which needs no plugins."""

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from runtime.bundle import Bundle
-from runtime.engines.files import write_whole
-from runtime.engines.record import EngineRecord, Part, Platform, decode, encode, misfit, sources_of
-from runtime.errors import EngineError
-from runtime.manifest import FileEntry
+from spit_edge.base.files import write_whole
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import FileEntry
+from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.engines.record import (
+    EngineRecord,
+    Part,
+    Platform,
+    decode,
+    encode,
+    misfit,
+    sources_of,
+)
+from spit_edge.runtime.errors import EngineError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 FOLDER = "engines"
 _CHUNK = 1 << 20
@@ -103,3 +118,40 @@ def _verify(stored: StoredEngine) -> None:
         raise EngineError(f"damaged, it has {size} bytes instead of {wanted.bytes}")
     if digest.hexdigest() != wanted.sha256:
         raise EngineError("damaged, its SHA-256 is not the recorded one")
+
+
+def cache_path(device_key: str) -> Path:
+    """Where the cache of a device is, after the XDG base directory specification."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification: a path that is not absolute is to be ignored.
+    base = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
+    return base / "spit-edge" / "timing" / f"{device_key}.cache"
+
+
+def load_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> trt.ITimingCache | None:
+    """Give the builder what it measured before; to be held until the engine is built.
+
+    None: TensorRT-RTX has no timing cache.
+    """
+    if flavour.is_rtx:
+        return None
+    data = b""
+    with contextlib.suppress(OSError):
+        data = path.read_bytes()
+    for content in (data, b""):
+        # None or False: the content is damaged, or of another TensorRT or GPU.
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
+
+
+def save_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> None:
+    """Keep what the builder measured."""
+    if flavour.is_rtx:
+        return
+    cache = config.get_timing_cache()
+    content: Any = None if cache is None else cache.serialize()
+    if content is not None:
+        with contextlib.suppress(EngineError):
+            write_whole({path: memoryview(content).cast("B")})

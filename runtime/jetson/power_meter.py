@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, TypeVar
 
-from runtime.jetson.tegrastats import parse_line
+from spit_edge.runtime.jetson.tegrastats import parse_line
 
 INTERVAL_MS = 100
 """Time between two lines of tegrastats."""

@@ -14,15 +14,15 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from plugins.plugin_build import PluginBuildError, build_plugins, find_build
-from plugins.plugin_library import FILE_NAME
-from runtime import BackendUnavailable
-from runtime.bundle import Bundle
-from runtime.engines.build import EngineOrder, build_engine
-from runtime.engines.device import Device, current_device
-from runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
-from runtime.gpu.tokenizer_library import TokenizerLibrary
-from runtime.progress import Steps
+from spit_edge.base.progress import Steps
+from spit_edge.plugins.plugin_build import PluginBuildError, build_plugins, find_build
+from spit_edge.plugins.plugin_library import FILE_NAME
+from spit_edge.runtime import BackendUnavailable
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda.kernels import TokenizerLibrary
+from spit_edge.runtime.engines.build import EngineOrder, build_engine
+from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 
 HEIGHT, WIDTH = 96, 128
 PARTS = {"tensorrt": "full", "tensorrt-split": "trunk"}

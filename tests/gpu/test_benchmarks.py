@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import plugins
 from benchmarks.gpu_kernels import GpuKernels
 from benchmarks.photo import astronaut, batch_of
 from benchmarks.roofline import measured
+from spit_edge import plugins
 
 
 def test_timed_kernels_give_the_bits_of_the_cpu(library) -> None:

@@ -7,10 +7,9 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-import plugins
-from runtime.gpu.cuda import Stream
-from runtime.gpu.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
-from runtime.gpu.tokenizer_library import (
+from spit_edge import plugins
+from spit_edge.runtime.cuda.api import Stream
+from spit_edge.runtime.cuda.kernels import (
     FLOAT32,
     INTERPOLATIONS,
     PIXELS,
@@ -20,6 +19,7 @@ from runtime.gpu.tokenizer_library import (
     SpitVoronoi,
     TokenizerLibrary,
 )
+from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
 
 SIZES = [(1, 1), (1, 70), (37, 3), (96, 128), (224, 224), (513, 257)]
 

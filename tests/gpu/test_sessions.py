@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime import Session
-from runtime.check_data import self_check
-from runtime.gpu.cuda import call
-from runtime.gpu.memory import DeviceArray, PinnedArray, upload
-from runtime.gpu.split_backend import TensorRTSplitBackend
-from runtime.gpu.tensorrt_backend import TensorRTBackend
-from tests.gpu_rig import batches, bits
+from spit_edge.runtime import Session
+from spit_edge.runtime.backends.gpu.tensorrt import TensorRTBackend
+from spit_edge.runtime.backends.gpu.tensorrt_split import TensorRTSplitBackend
+from spit_edge.runtime.cuda.api import call
+from spit_edge.runtime.cuda.memory import DeviceArray, PinnedArray, upload
+from spit_edge.runtime.parity.self_check import self_check
+from tests.simulators.gpu_rig import batches, bits
 
 BACKENDS = {"tensorrt": TensorRTBackend, "tensorrt-split": TensorRTSplitBackend}
 LOGITS = 1e-4

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 
-from runtime import Session
-from runtime.__main__ import main
+from spit_edge.runtime import Session
+from spit_edge.runtime.__main__ import main
 from tests.gpu.test_sessions import each_backend
-from tests.gpu_rig import bits
+from tests.simulators.gpu_rig import bits
 
 
 def test_stages_take_no_longer_than_the_batch(engine_bundle, images) -> None:

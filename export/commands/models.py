@@ -1,0 +1,51 @@
+"""The table of models."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.table import Table
+
+from spit_edge.spit_ref.weights import cache_path, checkpoint_shapes
+from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
+
+
+def model_table() -> Table:
+    """Every model with and without gradient features: sizes, tokenizer, official weights."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model")
+    for column in ("gradient", "dim", "heads", "depth", "numbers", "fp16"):
+        table.add_column(column, justify="right")
+    table.add_column("regions")
+    table.add_column("official weights")
+    for name in MODEL_NAMES:
+        for gradient in (True, False):
+            config = model_config(name, gradient=gradient)
+            count = parameter_count(config)
+            table.add_row(
+                name,
+                "yes" if gradient else "no",
+                str(config.dim),
+                str(config.heads),
+                str(config.depth),
+                f"{count / 1e6:.1f} M",
+                f"{2 * count / 1e6:.0f} MB",
+                {"superpixel": "superpixels", "square": "squares", "random": "random"}[
+                    config.tokenizer
+                ],
+                weights_at_hand(config),
+            )
+    return table
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Numbers in a checkpoint of this model."""
+    return sum(math.prod(shape) for shape in checkpoint_shapes(config).values())
+
+
+def weights_at_hand(config: ModelConfig) -> str:
+    """Whether the official file lies in the cache, can be downloaded, or was never published."""
+    if (config.name, config.gradient) not in OFFICIAL:
+        return "none published"
+    return "at hand" if cache_path(config).is_file() else "to download"

@@ -1,0 +1,109 @@
+"""What there is on the device."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import sysconfig
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from spit_edge.runtime.jetson.board import find_jetson
+
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
+"""Of CUDA's enum CUdevice_attribute."""
+
+
+def facts(root: Path) -> dict[str, Any]:
+    """All of them, as JSON; what is not there is None."""
+    place = root
+    while not place.exists():
+        place = place.parent
+    memory, jetson = _memory(), find_jetson()
+    return {
+        "root": str(root),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "venv": util.find_spec("ensurepip") is not None,
+        "numpy": _version("numpy"),
+        "tensorrt": _version("tensorrt"),
+        "to_compile": _missing_to_compile(),
+        "gpu": _gpu(),
+        "jetson": None if jetson is None else str(jetson),
+        "rsync": shutil.which("rsync") is not None,
+        "disk_free": free_bytes(place),
+        "memory_total": memory.get("MemTotal"),
+        "memory_free": memory.get("MemAvailable"),
+        "current": _link(root / "current"),
+        "previous": _link(root / "previous"),
+    }
+
+
+def free_bytes(place: Path) -> int:
+    """Of the disk that a folder is on, for users who are not root."""
+    disk = os.statvfs(place)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _missing_to_compile() -> list[str]:
+    """Packages of Debian."""
+    missing = []
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        missing.append("python3-dev")
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        missing.append("g++")
+    return missing
+
+
+def _gpu() -> dict[str, int] | None:
+    """Compute capability times ten, and the newest CUDA that the driver runs (13000 for 13.0)."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, version = ctypes.c_int(), ctypes.c_int()
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    calls = (
+        (driver.cuInit, 0),
+        (driver.cuDriverGetVersion, ctypes.byref(version)),
+        (driver.cuDeviceGet, ctypes.byref(device), 0),
+        (driver.cuDeviceGetAttribute, ctypes.byref(major), _CAPABILITY_MAJOR, device),
+        (driver.cuDeviceGetAttribute, ctypes.byref(minor), _CAPABILITY_MINOR, device),
+    )
+    for function, *arguments in calls:
+        if function(*arguments) != 0:
+            return None
+    return {"sm": 10 * major.value + minor.value, "cuda": version.value}
+
+
+def _memory() -> dict[str, int]:
+    """Bytes, by the names of /proc/meminfo."""
+    found = {}
+    for line in (_text("/proc/meminfo") or "").splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 2 and words[0].isdecimal():
+            found[name] = 1024 * int(words[0])
+    return found
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _link(path: Path) -> str | None:
+    """The release that a link stands for."""
+    return os.path.basename(os.readlink(path)) if path.is_symlink() else None

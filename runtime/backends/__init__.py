@@ -1,0 +1,1 @@
+"""What executes a bundle: the back ends, and how one is chosen."""

@@ -1,0 +1,171 @@
+"""What there is on this machine to build and run engines with, what is missing, and the cure."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.progress import console
+from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
+from spit_edge.plugins.plugin_library import (
+    PluginLibrary,
+    PluginLibraryError,
+    find_library,
+    read_library,
+)
+from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
+from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
+from spit_edge.runtime.jetson.board import find_jetson
+
+_Found = TypeVar("_Found")
+State = Literal["fine", "missing", "broken"]
+_STYLES = {"fine": "green", "missing": "yellow", "broken": "red"}
+_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "onnxruntime-extensions", "torch", "onnx")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; what is ``needed`` to run engines must be fine."""
+
+    topic: str
+    state: State
+    what: str
+    needed: bool = False
+
+
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``doctor``."""
+    parser.add_argument(
+        "--plugins", type=Path, metavar="LIB", help="plugin library to look at [the one in use]"
+    )
+
+
+def doctor_command(options: argparse.Namespace) -> int:
+    """Print the report; FAILED unless engines can be run here."""
+    findings = examine(options.plugins)
+    console().print(findings_table(findings))
+    good = usable(findings)
+    console().print("engines can run here" if good else "engines cannot run here")
+    return DONE if good else FAILED
+
+
+def examine(library: Path | None = None) -> list[Finding]:
+    """Look at everything; on a GPU, run one kernel and one engine.
+
+    library  the plugin library to look at; None: the one that would be used
+    """
+    findings = [*_machine()]
+    attempts = [_attempt(name, partial(find_flavour, name)) for name in FLAVOURS]
+    flavours = [found for found in attempts if isinstance(found, Flavour)]
+    for found in attempts:
+        if isinstance(found, Finding):
+            # One flavour is enough.
+            findings.append(replace(found, needed=not flavours))
+        else:
+            findings.append(Finding(found.title, "fine", found.version, needed=True))
+    device = _attempt("GPU", current_device, needed=True)
+    findings.append(_gpu(device) if isinstance(device, Device) else device)
+    plugins = _attempt("plugin library", lambda: _library(library, device), needed=True)
+    findings.append(_described(plugins) if isinstance(plugins, PluginLibrary) else plugins)
+    findings.append(_build_tools(device.sm if isinstance(device, Device) else None))
+    if isinstance(device, Device):
+        findings += _trials(plugins, flavours)
+    return findings
+
+
+def usable(findings: Sequence[Finding]) -> bool:
+    """Whether engines can be run here."""
+    return all(finding.state == "fine" for finding in findings if finding.needed)
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """A line per finding."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("what", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("found, or what to do", overflow="fold")
+    for finding in findings:
+        state = Text(finding.state, style=_STYLES[finding.state])
+        table.add_row(finding.topic, state, Text(finding.what))
+    return table
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("machine", "fine", f"{platform.system()} {platform.machine()}")
+    jetson = find_jetson()
+    if jetson is not None:
+        yield Finding("Jetson", "fine", str(jetson))
+    yield Finding("Python", "fine", platform.python_version())
+    present = []
+    for package in ("spit-edge", *_PACKAGES):
+        try:
+            present.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    yield Finding("packages", "fine", ", ".join(present))
+
+
+def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) -> _Found | Finding:
+    try:
+        return look()
+    except (BackendUnavailable, PluginLibraryError) as error:
+        return Finding(topic, "missing", str(error), needed)
+
+
+def _gpu(device: Device) -> Finding:
+    memory = f"{device.free_memory / 2**30:.1f} of {device.total_memory / 2**30:.1f} GiB free"
+    cuda = f"driver up to CUDA {device.driver_cuda}, runtime {device.runtime_cuda}"
+    return Finding("GPU", "fine", f"{device.name}, SM {device.sm}, {memory}, {cuda}", needed=True)
+
+
+def _library(given: Path | None, device: object) -> PluginLibrary:
+    library = read_library(given or find_library())
+    library.check(architecture=device.sm if isinstance(device, Device) else None)
+    return library
+
+
+def _described(library: PluginLibrary) -> Finding:
+    code = ", ".join(f"sm_{a}" for a in library.architectures) or "the CPU only, for tests"
+    what = f"{library.path}: version {library.version}, CUDA {library.cuda_version}, for {code}"
+    return Finding("plugin library", "fine", what, needed=True)
+
+
+def _build_tools(sm: int | None) -> Finding:
+    try:
+        build = find_build(architectures=JETSONS if sm is None else (sm,))
+    except PluginBuildError as error:
+        return Finding("to build plugins", "missing", str(error))
+    what = f"TensorRT {build.tensorrt_version} headers in {build.tensorrt}, {build.nvcc}"
+    return Finding("to build plugins", "fine", what)
+
+
+def _trials(plugins: object, flavours: Sequence[Flavour]) -> Iterator[Finding]:
+    """Real work; imported here, because it needs CUDA's Python bindings."""
+    from spit_edge.runtime.backends.gpu.self_test import check_engine, check_kernels
+    from spit_edge.runtime.cuda.kernels import TokenizerLibrary
+
+    if isinstance(plugins, PluginLibrary):
+        try:
+            number = check_kernels(TokenizerLibrary.load(plugins.path))
+            what = f"{number} superpixels, the same as the CPU's to the bit"
+            yield Finding("a kernel", "fine", what, needed=True)
+        except (BackendUnavailable, ExecutionError) as error:
+            yield Finding("a kernel", "broken", str(error), needed=True)
+    for flavour in flavours:
+        try:
+            check_engine(flavour)
+            yield Finding("an engine", "fine", f"built and run with {flavour}", needed=True)
+        except (BackendUnavailable, ExecutionError) as error:
+            yield Finding("an engine", "broken", str(error), needed=True)

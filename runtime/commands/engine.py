@@ -1,0 +1,153 @@
+"""``python -m runtime engine``: its options, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spit_edge.base.progress import Steps
+from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
+from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
+from spit_edge.runtime.engines.plugin_libraries import PluginMissing
+from spit_edge.runtime.engines.record import Choices, Part
+from spit_edge.runtime.engines.store import StoredEngine, find_engine
+from spit_edge.runtime.errors import BackendUnavailable, EngineError
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``engine``."""
+    parser.add_argument("bundle", type=Path, help="folder of an exported model")
+    parser.add_argument(
+        "--part",
+        choices=("full", "trunk"),
+        help="full: from images on, needs the plugin library; trunk: from tokens on "
+        "[full with TensorRT, trunk with TensorRT-RTX]",
+    )
+    parser.add_argument(
+        "--flavour", choices=FLAVOURS, help="which TensorRT [the first of these that there is]"
+    )
+    parser.add_argument(
+        "--compute-capability",
+        type=_capabilities,
+        default=(),
+        metavar="SM,...",
+        help="TensorRT-RTX: one engine for these GPUs, as 86,89,120; needs none here [this GPU]",
+    )
+    parser.add_argument(
+        "--optimization-level",
+        type=int,
+        choices=range(6),
+        default=Choices().optimization_level,
+        metavar="0...5",
+        help="how long to look for faster kernels [3]",
+    )
+    parser.add_argument(
+        "--version-compatible",
+        action="store_true",
+        help="TensorRT: for later versions of the same major number, too",
+    )
+    parser.add_argument(
+        "--hardware-compatible",
+        action="store_true",
+        help="TensorRT: for all GPUs from SM 80 on; not on a Jetson",
+    )
+    parser.add_argument(
+        "--plugins",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LIB",
+        help="plugin library to load [BUNDLE/plugins/*.so, or the installed one]",
+    )
+    parser.add_argument("--rebuild", action="store_true", help="even if there is one that fits")
+    parser.add_argument("--verbose", action="store_true", help="show all that TensorRT says")
+
+
+def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
+    """The engine asked for, built unless there is one that fits.
+
+    Raises EngineError, BundleError or BackendUnavailable.
+    """
+    flavour = find_flavour(
+        options.flavour or ("tensorrt-rtx" if options.compute_capability else "auto")
+    )
+    with steps.step("opening the bundle"):
+        bundle = Bundle.open(options.bundle)
+    order = EngineOrder(
+        bundle=bundle,
+        part=options.part or _usual_part(bundle, flavour),
+        flavour=flavour,
+        choices=Choices(
+            optimization_level=options.optimization_level,
+            version_compatible=options.version_compatible,
+            hardware_compatible=options.hardware_compatible,
+        ),
+        capabilities=options.compute_capability,
+        plugins=tuple(options.plugins),
+        verbose=options.verbose,
+    )
+    if options.rebuild:
+        return build_engine(order, target_device(order), steps)
+    return ensure_engine(order, steps)
+
+
+def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
+    """The engine that is wanted, built unless there is one that fits.
+
+    Raises EngineError, BundleError or BackendUnavailable.
+    """
+    device = target_device(order)
+    try:
+        stored = find_engine(order.bundle, order.part, order.platform(device))
+    except EngineError as error:
+        _say(steps, str(error).partition(": python -m")[0])
+    else:
+        if stored.record.choices == order.choices:
+            return stored
+    return build_engine(order, device, steps)
+
+
+def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
+    """Build the usual engine of a fresh bundle where there is TensorRT and a GPU.
+
+    Elsewhere one line says why there is none, and the command that builds it on the device.
+    Raises EngineError where TensorRT fails.
+    """
+    try:
+        flavour, device = find_flavour(), current_device()
+        bundle = Bundle.open(path, verify=False)
+        order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
+        return build_engine(order, device, steps)
+    except (BackendUnavailable, PluginMissing) as error:
+        _say(steps, f"no engine, because {error}; on the device: python -m runtime engine {path}")
+        return None
+
+
+def _usual_part(bundle: Bundle, flavour: Flavour) -> Part:
+    """The full graph, unless there is only the trunk or no way to run plugins."""
+    return "trunk" if flavour.is_rtx or bundle.manifest.part == "trunk" else "full"
+
+
+def _say(steps: Steps, line: str) -> None:
+    steps.console.print(line, markup=False, soft_wrap=True)
+
+
+def engine_line(stored: StoredEngine) -> str:
+    """What an engine is, in one line."""
+    record = stored.record
+    products = ", ".join(f"{count} {kind}" for kind, count in sorted(record.products.items()))
+    gpus = ", ".join(f"SM {sm}" for sm in record.platform.sm)
+    return (
+        f"{record.part} engine for {record.platform.gpu or 'any GPU'} ({gpus}): "
+        f"{record.layers} layers, {record.engine.bytes / 1e6:.1f} MB, matrix products {products}, "
+        f"{record.build_seconds:.1f} s"
+    )
+
+
+def _capabilities(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 86,89,120")
+    return tuple(dict.fromkeys(int(part) for part in parts))

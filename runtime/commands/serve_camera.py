@@ -1,0 +1,164 @@
+"""``python -m runtime serve-camera``: its options, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from spit_edge.base.command_line import DONE
+from spit_edge.base.progress import Steps
+from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.camera.frame_queue import DROPS, Drop, FrameQueue
+from spit_edge.runtime.camera.outputs import JsonLines, LabelFolder, OverlayFolder, Sink
+from spit_edge.runtime.camera.pacing import Clock, Pace
+from spit_edge.runtime.camera.reader import FrameReader
+from spit_edge.runtime.camera.service import CameraService
+from spit_edge.runtime.camera.sources import find_source
+from spit_edge.runtime.session import Session
+
+
+def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``serve-camera``."""
+    parser.add_argument("bundle", type=Path, help="folder of an exported model")
+    parser.add_argument(
+        "source",
+        help="camera (0 or /dev/video0), video file, address (rtsp://...), GStreamer pipeline "
+        '("... ! appsink"), or folder of images',
+    )
+    parser.add_argument(
+        "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
+    )
+    parser.add_argument("--threads", type=int, help="threads of one run [all cores]")
+    _add_frame_arguments(parser)
+    _add_output_arguments(parser)
+
+
+def _add_frame_arguments(parser: argparse.ArgumentParser) -> None:
+    frames = parser.add_argument_group("frames")
+    frames.add_argument(
+        "--fps", type=_positive, metavar="N", help="take up to so many a second [as they come]"
+    )
+    frames.add_argument(
+        "--drop",
+        choices=DROPS,
+        help="what to do with frames that come too fast: drop the oldest or the newest that "
+        "waits, or let the source wait [cameras: oldest, files: none]",
+    )
+    frames.add_argument(
+        "--queue", type=_number, default=2, metavar="N", help="frames that may wait [2]"
+    )
+    frames.add_argument("--frames", type=_number, metavar="N", help="end after so many results")
+    frames.add_argument(
+        "--reconnect",
+        action=argparse.BooleanOptionalAction,
+        help="open a source that is lost again and again [cameras only]",
+    )
+
+
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--overlay-dir", type=Path, metavar="DIR", help="keep DIR/latest.jpg, a picture of regions"
+    )
+    results.add_argument(
+        "--overlay-every", type=_number, default=1, metavar="N", help="of every N-th result [1]"
+    )
+    results.add_argument(
+        "--keep-overlays", type=_number, metavar="N", help="keep the last N pictures, too [none]"
+    )
+    results.add_argument(
+        "--labels-dir", type=Path, metavar="DIR", help="write DIR/ID.npz: labels, logits"
+    )
+    results.add_argument(
+        "--keep-labels", type=_number, metavar="N", help="keep only the last N of them [all]"
+    )
+    results.add_argument(
+        "--json-lines", metavar="FILE", help="add a line of JSON for each result; - prints it"
+    )
+    results.add_argument(
+        "--statistics",
+        type=_positive,
+        default=10.0,
+        metavar="S",
+        help="seconds between two lines on stderr about rates, latency and memory [10]",
+    )
+
+
+def camera_command(options: argparse.Namespace) -> int:
+    """Serve until the frames end, SIGTERM (both DONE) or Ctrl-C (KeyboardInterrupt).
+
+    Raises SpitError, and OSError where a result cannot be written.
+    """
+    steps = Steps()
+    stop = threading.Event()
+    source = find_source(options.source)
+    drop: Drop = options.drop or ("oldest" if source.live else "none")
+    reconnect = source.live if options.reconnect is None else options.reconnect
+    with ExitStack() as stack:
+        stack.enter_context(_stopped_by_sigterm(stop))
+        sinks = [stack.enter_context(closing(sink)) for sink in _sinks(options)]
+        with steps.step("opening the bundle"):
+            session = stack.enter_context(
+                Session.open(options.bundle, options.backend, threads=options.threads)
+            )
+        clock, queue = Clock(stop), FrameQueue(options.queue, drop)
+        source.open()
+        reader = FrameReader(source, queue, clock, Pace(options.fps), reconnect=reconnect, say=_say)
+        stack.callback(reader.join)
+        stack.callback(queue.end)
+        stack.callback(stop.set)
+        service = CameraService(
+            session, reader, queue, sinks, clock, period=options.statistics, say=_say
+        )
+        _say(f"running on {session.backend}")
+        reader.start()
+        service.run(options.frames)
+    return DONE
+
+
+def _sinks(options: argparse.Namespace) -> Iterator[Sink]:
+    if options.overlay_dir is not None:
+        keep, every = options.keep_overlays or 0, options.overlay_every
+        yield OverlayFolder(options.overlay_dir, keep=keep, every=every)
+    if options.labels_dir is not None:
+        yield LabelFolder(options.labels_dir, keep=options.keep_labels)
+    if options.json_lines is not None:
+        yield JsonLines(options.json_lines)
+
+
+@contextmanager
+def _stopped_by_sigterm(stop: threading.Event) -> Iterator[None]:
+    """Within the block SIGTERM sets ``stop``; only the main thread may ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

@@ -1,0 +1,1 @@
+"""The GPU: its facts, CUDA's runtime, arrays in its memory, and the ops on them."""

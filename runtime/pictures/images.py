@@ -1,0 +1,185 @@
+"""From image files to the uint8 batches that a bundle takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from spit_edge.runtime.errors import ImageError
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""What ``find_images`` takes for an image; ``load_image`` goes by the content alone."""
+
+Pixels = NDArray[np.uint8]
+
+
+def load_image(path: str | os.PathLike[str]) -> Pixels:
+    """The picture as one sees it: uint8 [height, width, 3], RGB.
+
+    EXIF orientation is applied, transparency laid on white, of 16 bits the upper 8 kept, of an
+    animation the first frame taken.  Raises ImageError for whatever is not a whole image file.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ImageError(f"{file} is a folder, not an image file")
+    if not file.exists():
+        raise ImageError(f"there is no image file {file}")
+    if not file.is_file():
+        raise ImageError(f"{file} is not a regular file")
+    try:
+        with Image.open(file) as image:
+            _refuse_bomb(image.width, image.height)
+            return np.array(_as_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{file} is not an image in a format that Pillow reads") from error
+    # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
+    except Exception as error:
+        raise ImageError(f"{file} cannot be read as an image: {error}") from error
+
+
+def fit_image(image: Pixels, height: int, width: int) -> Pixels:
+    """Scale ``image`` [h, w, 3] until it just covers height x width, and crop it in the centre.
+
+    Bicubic, with the filter widened when it shrinks (so no aliasing).  An image of the right size
+    comes back as it is; one that is only too long on one side is cropped without resampling.
+    """
+    _check_photograph(image)
+    if height < 1 or width < 1:
+        raise ImageError(f"an image cannot be fitted to {height} x {width} pixels")
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return np.ascontiguousarray(image)
+    scale = max(height / rows, width / columns)
+    top, bottom = _centred_span(rows, height, scale)
+    left, right = _centred_span(columns, width, scale)
+    # Only the part that is kept gets resampled: the whole of a 1 x 100000 strip would be huge.
+    fitted = Image.fromarray(np.ascontiguousarray(image)).resize(
+        (width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
+    )
+    return np.array(fitted, dtype=np.uint8)
+
+
+def find_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """The image files (by suffix, in any case) directly in ``folder``, sorted by name.
+
+    Hidden files are left out.  Raises ImageError if ``folder`` is not a folder.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise ImageError(f"there is no folder {place}")
+    return sorted(
+        file
+        for file in place.iterdir()
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+    )
+
+
+def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
+    """``images`` as a contiguous uint8 batch [B, 3, height, width], without a copy if it is one.
+
+    Takes [B, height, width, 3], [B, 3, height, width] or a single image without the B.  Where
+    both layouts fit, which is so for 3 x 3 pixels only, the channels are taken to be last.
+    Raises ImageError that tells what came and what was expected.
+    """
+    _check_pixels(images)
+    expected = f"expected [B, {height}, {width}, 3] or [B, 3, {height}, {width}]"
+    batch = images[np.newaxis] if images.ndim == 3 else images
+    if batch.ndim != 4:
+        raise ImageError(f"got an array of shape {_shape(images)}, {expected}")
+    if len(batch) == 0:
+        raise ImageError(f"got an empty batch of shape {_shape(images)}, {expected}")
+    if batch.shape[1:] == (height, width, 3):
+        return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    if batch.shape[1:] == (3, height, width):
+        return np.ascontiguousarray(batch)
+    if 0 in batch.shape:
+        problem = "images without pixels"
+    elif 3 in (batch.shape[1], batch.shape[3]):
+        problem = "images of another size"
+    else:
+        problem = "images without exactly three channels"
+    cure = "; fit_image gives that size" if problem.endswith("size") else ""
+    raise ImageError(f"got {problem}, shape {_shape(images)}, {expected}{cure}")
+
+
+def _refuse_bomb(width: int, height: int) -> None:
+    """Pillow only warns up to twice its limit; ValueError from the limit on."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}")
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, 8 bits per channel are expected")
+    if image.mode.startswith("I"):
+        return _upper_byte(image).convert("RGB")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _upper_byte(image: Image.Image) -> Image.Image:
+    """16-bit grey, which Pillow itself would clip at 255; depending on the file in mode I or I;16.
+
+    Of 16-bit colour Pillow keeps the upper byte too.
+    """
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ValueError("its pixels are 32-bit numbers, 8 or 16 bits per channel are expected")
+    grey = (values >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _centred_span(size: int, target: int, scale: float) -> tuple[float, float]:
+    """Start and end, in source pixels, of the ``target`` pixels in the middle of the scaled axis.
+
+    The scaled axis has a whole number of pixels and the crop starts at one of them, so that the
+    result is, but for rounding, that of scaling everything and slicing.
+    """
+    scaled = max(target, round(size * scale))
+    start = (scaled - target) // 2
+    return start * size / scaled, min((start + target) * size / scaled, float(size))
+
+
+def _check_photograph(image: NDArray[Any]) -> None:
+    _check_pixels(image)
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ImageError(f"got an array of shape {_shape(image)}, expected [height, width, 3]")
+
+
+def _check_pixels(images: object) -> None:
+    if not isinstance(images, np.ndarray):
+        raise ImageError(f"got {type(images).__name__}, expected a NumPy array of uint8")
+    if images.dtype != np.uint8:
+        scaled = "; do not scale or normalise" if images.dtype.kind == "f" else ""
+        raise ImageError(f"got {images.dtype} pixels, expected uint8 values 0 to 255{scaled}")
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return str(list(array.shape))
+
+
+def sample_photos() -> dict[str, Path]:
+    """Path of each photograph by name (``astronaut``, ``chelsea``, ``coffee``)."""
+    folder = Path(__file__).parents[1] / "photos"
+    return {path.stem: path for path in sorted(folder.glob("*.jpg"))}
+
+
+def fitted_samples(height: int, width: int) -> dict[str, NDArray[np.uint8]]:
+    """These photographs [height, width, 3] by name."""
+    return {
+        name: fit_image(load_image(path), height, width) for name, path in sample_photos().items()
+    }

@@ -1,0 +1,59 @@
+"""A file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from spit_edge.base.errors import FileError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file beside ``path`` to write to, which takes its place at the end of the block.
+
+    After an error, OSError among others, what stood at ``path`` is as it was.
+    """
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as stream:
+            yield stream
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_whole(files: Mapping[Path, bytes | memoryview]) -> None:
+    """Write all files beside their places, then rename them in order.
+
+    Their folders are made.  Raises FileError, which calls a full disk a full disk; then, and
+    after an interrupt, what stood at the places is as it was.
+    """
+    new_folders = {path.parent for path in files if not path.parent.exists()}
+    try:
+        with contextlib.ExitStack() as stack:
+            # All are written before any takes its place; left in reverse, the first comes first.
+            for path, data in reversed(list(files.items())):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stream = stack.enter_context(whole_file(path))
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())  # a full disk may show here and nowhere before
+    except OSError as error:
+        raise FileError(_sentence(path, memoryview(files[path]).nbytes, error)) from error
+    finally:
+        for folder in new_folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only an empty one goes
+
+
+def _sentence(path: Path, size: int, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left for {path}: free {size / 1e6:.1f} MB and build it again"
+    return f"cannot write {path}: {error.strerror}"

@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from spit_edge.base import files
+from spit_edge.base.errors import FileError
+from spit_edge.base.files import write_whole
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
+    """One file after the other meets a full disk, on which it shows when the data goes out."""
+    first, second = tmp_path / "a.engine", tmp_path / "a.json"
+    write_whole({first: b"old", second: b"old"})
+    real = os.fsync
+    for full in (first, second):
+
+        def fsync(number: int, full: Path = full) -> None:
+            if full.name in os.readlink(f"/proc/self/fd/{number}"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(number)
+
+        monkeypatch.setattr(files.os, "fsync", fsync)
+        with pytest.raises(FileError, match=rf"no space left for .*{full.name}: free 0\.1 MB"):
+            write_whole({first: bytes(100_000), second: bytes(100_000)})
+        assert sorted(tmp_path.iterdir()) == [first, second]
+        assert first.read_bytes() == second.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(FileError, match=r"cannot write .*Permission denied"):
+        write_whole({tmp_path / "engines" / "a.engine": b"data"})
+
+
+def test_a_file_in_the_way_and_an_interrupt(tmp_path, monkeypatch) -> None:
+    (tmp_path / "engines").write_text("no folder")
+    with pytest.raises(FileError, match="cannot write"):
+        write_whole({tmp_path / "engines" / "a.engine": b"data"})
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole({tmp_path / "new" / "a.engine": b"data"})
+    assert [path.name for path in tmp_path.iterdir()] == ["engines"]
+
+
+def test_a_quota_is_a_full_disk(tmp_path, monkeypatch) -> None:
+    def refuses(_: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(files.os, "fsync", refuses)
+    with pytest.raises(FileError, match="no space left"):
+        write_whole({tmp_path / "a.engine": b"data"})
+    assert list(tmp_path.iterdir()) == []

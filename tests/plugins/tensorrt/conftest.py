@@ -1,0 +1,67 @@
+"""The plugin library, built once a run: for the CPU with what tests it, and for GPUs."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from spit_edge.plugins.plugin_build import (
+    SOURCE,
+    PluginBuildError,
+    build_plugins,
+    cmake_definitions,
+    find_build,
+)
+from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary
+
+
+@dataclass(frozen=True)
+class HostBuild:
+    """The host variant of the library, the program that tests it, and a library that records what
+    creators are given."""
+
+    library: Path
+    program: Path
+    recorder: Path
+
+
+@pytest.fixture(scope="session")
+def host_build(pytestconfig: pytest.Config) -> HostBuild:
+    # Kept between runs: CMake compiles what has changed.
+    folder = pytestconfig.rootpath / "build" / "plugin-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        build = find_build(variant="host")
+    except PluginBuildError as error:
+        pytest.skip(str(error))
+    definitions = cmake_definitions(build, folder)
+    configured = run(["cmake", "-S", SOURCE, "-B", folder, *definitions, "-DSPIT_TESTS=ON"])
+    if "GTest" in configured.stdout and configured.returncode:
+        pytest.skip("GoogleTest is not installed: Debian's package is libgtest-dev")
+    assert configured.returncode == 0, configured.stdout
+    built = run(["cmake", "--build", folder])
+    assert built.returncode == 0, built.stdout
+    return HostBuild(folder / FILE_NAME, folder / "plugin_host", folder / "libfield_recorder.so")
+
+
+@pytest.fixture(scope="session")
+def cuda_library(tmp_path_factory: pytest.TempPathFactory) -> PluginLibrary:
+    """The library for one GPU of this machine's kind of processor."""
+    try:
+        build = find_build(architectures=[86])
+    except PluginBuildError as error:
+        pytest.skip(str(error))
+    return build_plugins(build, tmp_path_factory.mktemp("cuda") / FILE_NAME)
+
+
+def run(command: list) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
