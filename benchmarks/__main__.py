@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from spit_edge.base.install import pip_install
+
 # Before torch loads OpenMP: threads that spin while they wait disturb what is measured next.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -168,7 +170,7 @@ def _draw(result: Result, folder: Path) -> str | None:
     try:
         drawn = draw(result, path)
     except ImportError as error:
-        _say(f"no plot: {error}; pip install 'spit-edge[bench]'")
+        _say(f"no plot: {error}; {pip_install('bench')}")
         return None
     if drawn:
         _say(str(path))

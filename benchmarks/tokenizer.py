@@ -16,6 +16,7 @@ from benchmarks.suite import Chart, Settings, Suite
 from benchmarks.threads import use_threads
 from benchmarks.timing import time_in_turn
 from spit_edge import plugins
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.errors import BackendUnavailable
 from spit_edge.spit_ref import superpixel_merge
@@ -63,7 +64,7 @@ def _at(
                     functions[name] = segment
                     more[name] = {"regions": count_regions(segment())}
             except ImportError as error:
-                absent[package] = f"{error}: pip install 'spit-edge[bench]'"
+                absent[package] = f"{error}: {pip_install('bench')}"
         timings = time_in_turn(functions, rounds=settings.rounds)
     yield from timed_rows(WHAT, size, timings, ours, more=more)
 

@@ -26,6 +26,7 @@ from benchmarks.trunk_runtimes import (
     torch_trunks,
 )
 from benchmarks.trunk_work import matrix_operations
+from spit_edge.base.install import pip_install
 from spit_edge.plugins.torch_ops import accelerate
 from spit_edge.spit_ref import load_model
 
@@ -63,7 +64,7 @@ def _model(
     try:
         trunks |= dict(openvino_trunks(bundle, settings.threads))
     except ImportError as error:
-        absent["OpenVINO"] = f"{error}: pip install 'spit-edge[bench]'"
+        absent["OpenVINO"] = f"{error}: {pip_install('bench')}"
     trunks |= dict(torch_trunks(model))
     functions: dict[str, Callable[[], object]] = {
         variant: partial(_all, trunk, rows) for variant, trunk in trunks.items()

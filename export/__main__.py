@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spit_edge.base.command_line import DONE, FAILED, NOT_DONE, guarded
 from spit_edge.base.errors import SpitError
+from spit_edge.base.install import pip_install
 from spit_edge.base.progress import Steps, console
 from spit_edge.runtime.backends.backend import backend_names
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser = _parser()
     except ModuleNotFoundError as error:
         print(
-            f"error: python -m export needs {error.name}: pip install 'spit-edge[export]' "
+            f"error: python -m export needs {error.name}: {pip_install('export')} "
             "(python -m runtime needs it not, and has a doctor, too)",
             file=sys.stderr,
         )

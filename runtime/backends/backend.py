@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import BackendUnavailable
 
@@ -117,8 +118,7 @@ def _open(point: EntryPoint, bundle: Bundle, threads: int | None) -> Backend:
         backend: type[Backend] = point.load()
     except ImportError as error:
         raise BackendUnavailable(
-            f"the backend {point.name} needs {error.name or error}: "
-            f"pip install 'spit-edge[{point.name}]'"
+            f"the backend {point.name} needs {error.name or error}: {pip_install(point.name)}"
         ) from error
     made: Backend = backend(bundle, threads)  # type: ignore[call-arg]
     return made

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable, CameraError, ImageError
 from spit_edge.runtime.pictures.images import Pixels, find_images, load_image
 
@@ -139,7 +140,7 @@ def _opencv() -> Any:
         import cv2
     except ImportError as error:
         raise BackendUnavailable(
-            f"cameras and videos need OpenCV ({error}): pip install 'spit-edge[camera]', or on a "
+            f"cameras and videos need OpenCV ({error}): {pip_install('camera')}, or on a "
             "Jetson apt install python3-opencv, which needs numpy below 2"
         ) from error
     return cv2

@@ -12,6 +12,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
 
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 
 _Self = TypeVar("_Self", bound="Owned")
@@ -35,7 +36,7 @@ def runtime_api() -> Any:
         from cuda.bindings import runtime
     except ImportError as error:
         raise BackendUnavailable(
-            f"CUDA's Python bindings cannot be loaded ({error}): pip install cuda-bindings"
+            f"CUDA's Python bindings cannot be loaded ({error}): {pip_install('tensorrt')}"
         ) from error
     return runtime
 

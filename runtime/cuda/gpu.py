@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable
-
-_INSTALL = "pip install 'spit-edge[tensorrt]'"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _bindings() -> Any:
     # A library that the bindings load may be missing, which is no ImportError.
     except Exception as error:
         raise BackendUnavailable(
-            f"CUDA's Python bindings cannot be loaded ({error}): {_INSTALL}"
+            f"CUDA's Python bindings cannot be loaded ({error}): {pip_install('tensorrt')}"
         ) from error
     return runtime
 

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable
 
 FlavourName = Literal["tensorrt", "tensorrt-rtx"]
@@ -14,11 +15,15 @@ FLAVOURS: tuple[FlavourName, ...] = ("tensorrt", "tensorrt-rtx")
 
 _OLDEST = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 0)}
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-_CURES = {
-    "tensorrt": "on a Jetson install python3-libnvinfer and make the environment with "
-    "--system-site-packages, elsewhere pip install 'spit-edge[gpu]'",
-    "tensorrt-rtx": "pip install tensorrt-rtx",
-}
+
+
+def _cure(name: FlavourName) -> str:
+    if name == "tensorrt-rtx":
+        return pip_install("tensorrt-rtx")
+    return (
+        "on a Jetson install python3-libnvinfer and make the environment with "
+        f"--system-site-packages, elsewhere {pip_install('gpu')}"
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def find_flavour(name: FlavourName | Literal["auto"] = "auto") -> Flavour:
             return _import(candidate)
         except _Unusable as error:
             reasons[candidate] = str(error)
-    cure = " or ".join(_CURES[candidate] for candidate in reasons)
+    cure = " or ".join(_cure(candidate) for candidate in reasons)
     raise BackendUnavailable(f"{', '.join(reasons.values())}: {cure}")
 
 
