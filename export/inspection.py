@@ -6,10 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from spit_edge.base.tables import new_table
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 
@@ -20,7 +19,7 @@ def inspect_bundle(path: Path, console: Console) -> None:
     Raises BundleError, which names the file that is wrong.
     """
     bundle = Bundle.open(path)
-    table = Table(title=str(path), title_justify="left", show_header=False, box=box.SIMPLE)
+    table = new_table(str(path), header=False)
     for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, value)
     graph = onnx.load(str(bundle.model), load_external_data=False)

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from rich.text import Text
 from spit_edge.base.command_line import DONE, FAILED, NOT_DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import console
+from spit_edge.base.tables import new_table
 from spit_edge.export.deploy.errors import CheckFailed
 from spit_edge.export.deploy.fleet_file import Device
 from spit_edge.export.deploy.remote import Remote
@@ -58,7 +58,7 @@ class FleetTable:
 
     def table(self) -> Table:
         """A row per device."""
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = new_table()
         table.add_column("device", no_wrap=True)
         table.add_column("state", overflow="fold")
         with self._lock:

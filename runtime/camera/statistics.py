@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from spit_edge.runtime.bench.memory import resident_memory
+from spit_edge.base.memory import resident_memory
 
 _LATENCIES = 10_000
 """Of a period longer than these, the last count."""
