@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Figure, Row
-from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.suite import Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import summary
 from spit_edge.base.errors import SpitError
 from spit_edge.runtime.bundle.folder import MODEL, TRUNK, WEIGHTS

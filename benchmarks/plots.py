@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.result_tables import shortened
 from benchmarks.results import Result
-from benchmarks.rows import Row
+from benchmarks.suite import Row
 from spit_edge.base.files import whole_file
 
 OURS, PEERS = "#76b900", ("#4c72b0", "#dd8452", "#8172b3", "#937860", "#da8bc3", "#64b5cd",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.results import Result
-from benchmarks.rows import Figure, Row
+from benchmarks.suite import Figure, Row
 from spit_edge.base.tables import new_table
 
 NOTE_WIDTH = 40

@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.machine import Company, Machine, Watch, commit, machine, versions
-from benchmarks.rows import Row
-from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.suite import Chart, Row, Settings, Suite
 from spit_edge.base.files import json_file, whole_file
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 from rich.console import Console
 
+from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
@@ -30,7 +31,7 @@ def inspect_bundle(path: Path, console: Console) -> None:
     )
     table.add_row("stored as", ", ".join(f"{n} {name.lower()}" for name, n in types.most_common()))
     for name, entry in sorted(bundle.manifest.files.items()):
-        table.add_row(name, f"{entry.bytes / 1e6:.2f} MB, sha256 {entry.sha256[:16]}, verified")
+        table.add_row(name, f"{size_text(entry.bytes)}, sha256 {entry.sha256[:16]}, verified")
     console.print(table)
 
 

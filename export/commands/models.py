@@ -6,6 +6,7 @@ import math
 
 from rich.table import Table
 
+from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.spit_ref.weights import cache_path, checkpoint_shapes
 from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
@@ -30,7 +31,7 @@ def model_table() -> Table:
                 str(config.heads),
                 str(config.depth),
                 f"{count / 1e6:.1f} M",
-                f"{2 * count / 1e6:.0f} MB",
+                size_text(2 * count),
                 {"superpixel": "superpixels", "square": "squares", "random": "random"}[
                     config.tokenizer
                 ],

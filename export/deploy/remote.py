@@ -31,8 +31,9 @@ CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
+    "spit_edge.base.sizes",
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
-    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "store", "install", "switch", "main")),
+    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
 )
 """What is sent, in an order in which each finds what it imports."""
 _BOOTSTRAP = """
@@ -109,7 +110,7 @@ class Remote:
     def call(
         self, operation: str, *, feed: Callable[[IO[bytes]], None] | None = None, **fields: Any
     ) -> Any:
-        """Do an operation of ``device/main.py``; its result.
+        """Do an operation of ``agent/main.py``; its result.
 
         feed  writes what the operation reads from stdin after its request
 

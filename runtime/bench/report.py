@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 
 from spit_edge.base.files import json_file
+from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.runtime.bench.measure import Latency, Throughput
 from spit_edge.runtime.jetson.board import Jetson
@@ -82,9 +83,9 @@ def _facts(report: Report) -> Table:
     if report.stages is None:
         table.add_row("stages", f"{report.backend} cannot tell them apart")
     if report.memory_peak is not None:
-        table.add_row("memory, peak", f"{report.memory_peak / 2**20:.0f} MiB")
+        table.add_row("memory, peak", size_text(report.memory_peak))
     if report.gpu_memory is not None:
-        table.add_row("memory on the GPU", f"{report.gpu_memory / 2**20:.0f} MiB")
+        table.add_row("memory on the GPU", size_text(report.gpu_memory))
     table.add_row("power", _power(report.energy))
     if report.gpu is not None:
         table.add_row("GPU", report.gpu)

@@ -16,6 +16,7 @@ from rich.text import Text
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import console
+from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
@@ -120,7 +121,7 @@ def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) ->
 
 
 def _gpu(device: Device) -> Finding:
-    memory = f"{device.free_memory / 2**30:.1f} of {device.total_memory / 2**30:.1f} GiB free"
+    memory = f"{size_text(device.free_memory)} of {size_text(device.total_memory)} free"
     cuda = f"driver up to CUDA {device.driver_cuda}, runtime {device.runtime_cuda}"
     return Finding("GPU", "fine", f"{device.name}, SM {device.sm}, {memory}, {cuda}", needed=True)
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from spit_edge.base.errors import FileError
+from spit_edge.base.sizes import size_text
 
 _CHUNK = 1 << 20
 
@@ -84,5 +85,5 @@ def json_file(value: Any, *, sort_keys: bool = False) -> bytes:
 
 def _sentence(path: Path, size: int, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left for {path}: free {size / 1e6:.1f} MB and build it again"
+        return f"no space left for {path}: free {size_text(size)} and build it again"
     return f"cannot write {path}: {error.strerror}"

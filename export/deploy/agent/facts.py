@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import shutil
 import sysconfig
 from importlib import metadata, util
@@ -22,7 +23,7 @@ def facts(root: Path) -> dict[str, Any]:
     place = root
     while not place.exists():
         place = place.parent
-    memory, jetson = _memory(), find_jetson()
+    jetson = find_jetson()
     return {
         "root": str(root),
         "machine": platform.machine(),
@@ -35,8 +36,7 @@ def facts(root: Path) -> dict[str, Any]:
         "jetson": None if jetson is None else str(jetson),
         "rsync": shutil.which("rsync") is not None,
         "disk_free": free_bytes(place),
-        "memory_total": memory.get("MemTotal"),
-        "memory_free": memory.get("MemAvailable"),
+        "memory_free": _free_memory(),
         "current": _link(root / "current"),
         "previous": _link(root / "previous"),
     }
@@ -86,22 +86,14 @@ def _gpu() -> dict[str, int] | None:
     return {"sm": 10 * major.value + minor.value, "cuda": version.value}
 
 
-def _memory() -> dict[str, int]:
-    """Bytes, by the names of /proc/meminfo."""
-    found = {}
-    for line in (_text("/proc/meminfo") or "").splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if len(words) == 2 and words[0].isdecimal():
-            found[name] = 1024 * int(words[0])
-    return found
-
-
-def _text(path: str) -> str | None:
+def _free_memory() -> int | None:
+    """Bytes that new processes can have."""
     try:
-        return Path(path).read_text(errors="replace").strip()
+        text = Path("/proc/meminfo").read_text(errors="replace")
     except OSError:
         return None
+    found = re.search(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)
+    return None if found is None else 1024 * int(found[1])
 
 
 def _link(path: Path) -> str | None:
