@@ -78,8 +78,8 @@ def check_needs(needs: Needs, facts: Facts, *, ignore_memory: bool = False) -> N
     if needs.memory > facts.memory_free:
         raise DeployError(
             f"the device has {size_text(facts.memory_free)} of memory free but "
-            f"{size_text(needs.memory)} are needed: end other programs there (a camera service, the "
-            "desktop), deploy a smaller model, or try it with --ignore-memory"
+            f"{size_text(needs.memory)} are needed: end other programs there (a camera service, "
+            "the desktop), deploy a smaller model, or try it with --ignore-memory"
         )
 
 
