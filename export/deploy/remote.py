@@ -1,9 +1,9 @@
 """Calls to a device over the user's own OpenSSH.
 
 The first connection stays open for the others (ControlMaster, in a folder of our own).  A call
-starts Python on the device, sends it the modules of ``agent/`` and a request on stdin, and reads
-events from its stdout until the result; nothing of it is left there.  While a call lasts, its
-stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
+starts Python on the device, sends it the modules of ``agent/``, what they import of ours and a
+request on stdin, and reads events from its stdout until the result; nothing of it is left there.
+While a call lasts, its stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
 device notices and stops what it was doing.
 """
 
@@ -31,7 +31,7 @@ CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
-    "spit_edge.base.sizes",
+    *(f"spit_edge.base.{name}" for name in ("errors", "sizes", "files", "install")),
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
     *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
 )

@@ -1,4 +1,7 @@
-"""Files: there whole or not at all, and known by their SHA-256."""
+"""Files: there whole or not at all, and known by their SHA-256.
+
+Devices that are deployed to run this with the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
-
-import msgspec
 
 from spit_edge.base.errors import FileError
 from spit_edge.base.sizes import size_text
@@ -79,6 +80,8 @@ def json_file(value: Any, *, sort_keys: bool = False) -> bytes:
 
     sort_keys  of dictionaries, so that the bytes depend on nothing but the values
     """
+    import msgspec
+
     order: Literal["deterministic"] | None = "deterministic" if sort_keys else None
     return msgspec.json.format(msgspec.json.encode(value, order=order), indent=2) + b"\n"
 

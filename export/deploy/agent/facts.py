@@ -8,10 +8,11 @@ import platform
 import re
 import shutil
 import sysconfig
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
+from spit_edge.base.install import installed_versions
 from spit_edge.runtime.jetson.board import find_jetson
 
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
@@ -23,14 +24,14 @@ def facts(root: Path) -> dict[str, Any]:
     place = root
     while not place.exists():
         place = place.parent
-    jetson = find_jetson()
+    jetson, versions = find_jetson(), installed_versions("numpy", "tensorrt")
     return {
         "root": str(root),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "venv": util.find_spec("ensurepip") is not None,
-        "numpy": _version("numpy"),
-        "tensorrt": _version("tensorrt"),
+        "numpy": versions.get("numpy"),
+        "tensorrt": versions.get("tensorrt"),
         "to_compile": _missing_to_compile(),
         "gpu": _gpu(),
         "jetson": None if jetson is None else str(jetson),
@@ -46,13 +47,6 @@ def free_bytes(place: Path) -> int:
     """Of the disk that a folder is on, for users who are not root."""
     disk = os.statvfs(place)
     return disk.f_bavail * disk.f_frsize
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _missing_to_compile() -> list[str]:

@@ -8,7 +8,6 @@ use and which was before.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import tarfile
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from spit_edge.base.files import file_sha256
 from spit_edge.export.deploy.agent.protocol import Refused, attempt, step
 
 OBJECTS, INCOMING, RELEASES, VENVS = "objects", "incoming", "releases", "venvs"
@@ -55,7 +55,7 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     absent = {}
     for sha256, size in wanted.items():
         place = root / OBJECTS / sha256
-        if place.is_file() and place.stat().st_size == size and hash_of(place) == sha256:
+        if place.is_file() and place.stat().st_size == size and file_sha256(place)[0] == sha256:
             continue
         part = root / INCOMING / sha256
         absent[sha256] = min(part.stat().st_size, size) if part.is_file() else 0
@@ -84,7 +84,7 @@ def adopt(root: Path, wanted: Mapping[str, int]) -> None:
         part = root / INCOMING / sha256
         if not part.is_file():
             raise Refused("not all files have arrived: deploy again")
-        if hash_of(part) == sha256:
+        if file_sha256(part)[0] == sha256:
             part.replace(root / OBJECTS / sha256)
         else:
             part.unlink()
@@ -131,15 +131,6 @@ def clean(root: Path, keep: int) -> list[str]:
     for part in (root / INCOMING).iterdir():
         _remove(part)
     return [folder.name for folder in removed]
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def switch(root: Path, release: str) -> None:
