@@ -15,7 +15,7 @@ from benchmarks.gpus import GPUS, LAUNCH_SECONDS, Gpu
 from benchmarks.kernel_traffic import Traffic, feature_traffic, merge_counts, merge_traffic
 from benchmarks.machine import gpu_name
 from benchmarks.photo import astronaut, batch_of
-from benchmarks.suite import Chart, Figure, Row, Settings, Suite
+from benchmarks.suite import MIB, Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import time_in_turn
 from spit_edge.plugins.cuda_build import CudaBuildError, compile_object, find_nvcc
 from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun
@@ -23,7 +23,6 @@ from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.errors import BackendUnavailable
 
 SIGMA = 0.05
-MIB = 2**20
 
 
 def measure(settings: Settings) -> Iterator[Row]:

@@ -13,6 +13,7 @@ import msgspec
 from benchmarks.timing import Timing
 
 Figure = float | int | str
+MIB = 2**20
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

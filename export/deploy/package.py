@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spit_edge import export
-from spit_edge.base.files import file_sha256, whole_file
+from spit_edge.base.files import file_sha256, json_file, whole_file
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.plugins.plugin_library import (
     FILE_NAME,
@@ -120,7 +119,7 @@ def write_archive(package: Package, target: Path) -> None:
 
 def _write_contents(place: Path, files: Mapping[str, PackedFile]) -> Path:
     listed = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in files.items()}
-    place.write_text(json.dumps({"files": listed}, indent=2, sort_keys=True) + "\n")
+    place.write_bytes(json_file({"files": listed}, sort_keys=True))
     return place
 
 

@@ -3,8 +3,8 @@
 The first connection stays open for the others (ControlMaster, in a folder of our own).  A call
 starts Python on the device, sends it the modules of ``agent/``, what they import of ours and a
 request on stdin, and reads events from its stdout until the result; nothing of it is left there.
-While a call lasts, its stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
-device notices and stops what it was doing.
+While a call lasts, its stdin stays open and gets a sign of life now and then: when this side or the
+network is gone, the device notices and stops what it was doing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from spit_edge.export.deploy import agent
@@ -73,12 +72,7 @@ class Remote:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def ssh(self) -> list[str]:
