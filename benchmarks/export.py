@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Figure, Row
-from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.suite import MIB, Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import summary
 from spit_edge.base.errors import SpitError
 from spit_edge.runtime.bundle.folder import MODEL, TRUNK, WEIGHTS
 
-MIB = 2**20
 SIDE = 224
 """Of the images that models are exported for unless a user says otherwise."""
 
@@ -76,7 +74,7 @@ def run_export(model: str, precision: str) -> Export:
     """Export ``model`` in a process of its own.  Raises ExportFailed with what it said."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bundle-random"
-        words = ["-m", "export", "build", "--model", model, "--precision", precision]
+        words = ["-m", "spit_edge.export", "build", "--model", model, "--precision", precision]
         words += ["--weights", "random", "--no-engine", "--out", str(out)]
         with (Path(folder) / "log").open("w+b") as log:
             start = time.perf_counter()

@@ -17,7 +17,7 @@ import pytest
 from spit_edge.base.progress import Steps
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.pictures.images import fitted_samples
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 
@@ -47,6 +47,6 @@ def photographs() -> Callable[[int, int], np.ndarray]:
     """The shipped photographs at a size, uint8 [3, height, width, 3]."""
 
     def at(height: int, width: int) -> np.ndarray:
-        return np.stack([fit_image(load_image(p), height, width) for p in sample_photos().values()])
+        return np.stack(list(fitted_samples(height, width).values()))
 
     return at

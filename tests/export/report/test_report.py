@@ -192,12 +192,12 @@ def test_images_are_taken_one_at_a_time(make_bundle, tmp_path, monkeypatch) -> N
     for index in range(4):
         shutil.copy(sample_photos()["coffee"], folder / f"{index}.jpg")
     events: list[str] = []
-    load = spit_edge.export.report.gather.load_image
+    load = spit_edge.export.report.gather.load_fitted
     examine = spit_edge.export.report.gather.Examiner.examine
     monkeypatch.setattr(
         spit_edge.export.report.gather,
-        "load_image",
-        lambda path: (events.append("load"), load(path))[1],
+        "load_fitted",
+        lambda *args: (events.append("load"), load(*args))[1],
     )
     monkeypatch.setattr(
         spit_edge.export.report.gather.Examiner,
