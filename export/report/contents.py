@@ -77,8 +77,15 @@ class LayerSeries:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it.  ``fp32`` names the matrix products that a precision plan keeps in float32."""
+    """All of it.
 
+    created  date and time, ISO 8601 with the offset from UTC
+    command  what makes the report again
+    fp32     matrix products that a precision plan keeps in float32
+    """
+
+    created: str
+    command: str
     bundle: str
     model: str
     precision: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,14 @@ KeepPicture = Callable[[int, str, bytes], None]
 _Sample = tuple[str, NDArray[np.uint8], Expected | None]
 
 
-def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPicture) -> Report:
+def gather(
+    session: Session, steps: Steps, images: Path | None, command: str, keep: KeepPicture
+) -> Report:
     """Judge one image after the other.
 
     images  a folder of images to ask the reference about; None: the bundle's own with the answers
             it brought along
+    command what makes the report again
     """
     bundle, manifest = session.bundle, session.bundle.manifest
     with steps.step("loading the reference"):
@@ -88,6 +92,8 @@ def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPictur
     ]
     rows = [image.parity for image in facts]
     return Report(
+        created=datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
+        command=command,
         bundle=bundle.path.resolve().name,
         model=manifest.model,
         precision=manifest.precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -47,11 +48,18 @@ def write_report(
             path = place(number, kind)
             return data_uri(path.read_bytes()) if path.is_file() else None
 
-        report = gather(session, steps, images, keep)
+        report = gather(session, steps, images, _command(bundle, out, images, backend), keep)
         with steps.step(f"writing {out}"):
             _write(out, (piece.encode() for piece in page(report, picture)))
             _write(out.with_suffix(".json"), [json_file(report)])
     return session.backend, [image.parity for image in report.images]
+
+
+def _command(bundle: Path, out: Path, images: Path | None, backend: str) -> str:
+    words = ["spit-edge", "validate", str(bundle), "--report", str(out)]
+    words += [] if images is None else ["--images", str(images)]
+    words += [] if backend == "auto" else ["--backend", backend]
+    return shlex.join(words)
 
 
 def _check_place(out: Path, bundle: Path) -> None:

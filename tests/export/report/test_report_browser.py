@@ -121,4 +121,4 @@ def test_every_picture_is_decoded(pages, tmp_path) -> None:
     found = re.search(r"<title>sizes ([\d ]+)</title>", dom)
     assert found, "the pictures were not measured"
     assert sorted({int(size) for size in found[1].split()}) == [224, 448]
-    assert len(found[1].split()) == 3 * 8 + 1
+    assert len(found[1].split()) == 3 * 9 + 1
