@@ -1,4 +1,4 @@
-"""The site that ``make docs`` makes: README, docs/*.md, and an API reference from the docstrings."""
+"""The site that ``make docs`` makes: README, docs/*.md, and the API from its docstrings."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What documents point to exists: links, make targets, commands and their options; the site builds."""
+"""What documents name exists: links, make targets, commands, options; and the site builds."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from functools import cache
@@ -16,6 +15,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"python -m (export|runtime|plugins|benchmarks)\b([^`\n|;#)]*)")
+REFERENCE = re.compile(r"docs/algorithm\.md, sections? (\d(?: and \d)*)")
 WITHOUT_SUBCOMMANDS = "benchmarks"
 
 
@@ -64,7 +64,7 @@ def code_of(page: Path) -> str:
 def test_commands_and_options_exist(page: Path) -> None:
     unknown = []
     for module, rest in COMMAND.findall(page.read_text().replace("\\\n", " ")):
-        words = [word for word in shlex.split(rest) if re.match(r"[\w-]", word)]
+        words = [word for word in rest.split() if re.match(r"[\w-]", word)]
         options = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
         command = "" if module == WITHOUT_SUBCOMMANDS else next(iter(words), "")
         if (not command and not options) or not re.fullmatch(r"[a-z-]*", command):
@@ -95,9 +95,7 @@ def test_comments_refer_to_sections_that_exist() -> None:
     ]
     found = 0
     for path in sources:
-        for numbers in re.findall(
-            r"docs/algorithm\.md, sections? (\d(?: and \d)*)", path.read_text()
-        ):
+        for numbers in REFERENCE.findall(path.read_text()):
             assert set(re.findall(r"\d", numbers)) <= set(sections), path
             found += 1
     assert found >= 10
@@ -105,12 +103,8 @@ def test_comments_refer_to_sections_that_exist() -> None:
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
-    words += [
-        "--doctree-dir",
-        str(tmp_path / "doctrees"),
-        str(ROOT / "docs"),
-        str(tmp_path / "site"),
-    ]
+    words += ["--doctree-dir", str(tmp_path / "doctrees")]
+    words += [str(ROOT / "docs"), str(tmp_path / "site")]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for page in ("index", "api", *(path.stem for path in (ROOT / "docs").glob("*.md"))):

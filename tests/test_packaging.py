@@ -1,4 +1,4 @@
-"""What is shipped: the files of wheel and source distribution, their metadata, licences, workflows."""
+"""What is shipped: files of wheel and source distribution, metadata, licences, workflows."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def test_the_wheel_gives_the_labels_that_it_gives_everywhere(wheel: Path, tmp_pa
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     for name in ("export", "runtime", "plugins"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
-    program = "import sys, runpy; sys.path[:0] = sys.argv[1:3]; runpy.run_path(sys.argv[3], run_name='__main__')"
+    program = "import sys, runpy; sys.path[:0] = sys.argv[1:3]; "
+    program += "runpy.run_path(sys.argv[3], run_name='__main__')"
     words = [str(tmp_path / "installed"), str(tmp_path), str(ROOT / "tests/installed_wheel.py")]
     site = [path for path in sys.path if path.endswith("site-packages")]
     done = subprocess.run(
@@ -99,8 +100,8 @@ def test_source_distribution_holds_what_it_takes_to_build_and_test(sdist: Path) 
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     for needed in ("LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md",
-                   "README.md", "pyproject.toml", "CMakeLists.txt", "Makefile", "docs/algorithm.md",
-                   "docs/conf.py", "tests/test_packaging.py", "plugins/kernels/launch.cu"):  # fmt: skip
+                   "README.md", "pyproject.toml", "CMakeLists.txt", "Makefile",
+                   "docs/algorithm.md", "docs/conf.py", "tests/test_packaging.py", "plugins/kernels/launch.cu"):  # fmt: skip
         assert needed in names
     assert not {name for name in names if name.startswith(("build/", ".venv", "dist/"))}
 
@@ -120,7 +121,7 @@ def test_citation_is_of_this_version_and_the_paper() -> None:
     assert citation["cff-version"] == "1.2.0" and citation["license"] == "MIT"
     assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text()
     paper = citation["preferred-citation"]
-    assert [author["family-names"] for author in paper["authors"]][0] == "Aasan"
+    assert paper["authors"][0]["family-names"] == "Aasan"
     assert paper["identifiers"][0]["value"] == "arXiv:2408.07680"
 
 
