@@ -7,7 +7,7 @@ PY     := $(VENV)/bin/python
 CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
 
-.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint clean
+.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint docs wheel wheels clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
@@ -66,6 +66,19 @@ test-deploy: $(VENV)/installed
 # The same to an arm64 machine under qemu; root, debootstrap, qemu-user-static. Half an hour at first.
 test-deploy-arm64: $(VENV)/installed
 	$(PY) -m pytest -rA -m slow tests/export/deploy/test_arm64.py
+
+# Docs and an API reference as a site, build/site/index.html. Takes no network.
+docs: $(VENV)/installed
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/site
+
+# A wheel for this machine and its Python, in build/wheels.
+wheel: $(VENV)/installed
+	$(PY) -m pip wheel --quiet --no-deps --wheel-dir build/wheels .
+
+# Wheels for this machine and Python 3.10 to 3.13, in build/wheels; needs Docker or Podman.
+wheels: $(VENV)/installed
+	$(PY) -m pip install --quiet 'cibuildwheel>=3'
+	$(PY) -m cibuildwheel --output-dir build/wheels
 
 clean:
 	rm -rf $(VENV) build dist demo.png *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ SOURCE = KERNELS / "launch.cu"
 RECORDER = KERNELS / "launch_recorder.cpp"
 
 # No contraction, correctly rounded division and square root, subnormal numbers kept: the same bits
-# as on a CPU (spec section 7). CMake reads the same file.
+# as on a CPU (docs/algorithm.md, section 7). CMake reads the same file.
 EXACT_FLAGS = tuple((KERNELS / "exact_nvcc_flags.txt").read_text().split())
 ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 """Compute capabilities the kernels are built for, times ten."""

@@ -1,9 +1,9 @@
-"""The README's commands are run, in their order, in a folder of their own."""
+"""The README's walk, in its order, in a folder that looks like a checkout."""
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from spit_edge.runtime.pictures.images import sample_photos
 from spit_edge.spit_ref import model_config
 from spit_edge.spit_ref.weights import random_state
 
@@ -20,9 +19,12 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
 def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     return [line for line in lines if line]
 
 
@@ -33,36 +35,40 @@ def test_readme_has_the_commands_users_need() -> None:
         assert needed in shown
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\S+)", "\n".join(commands()),
-                                                         flags=re.MULTILINE))))  # fmt: skip
-def test_make_targets_exist(target) -> None:
-    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
-
-
-def test_python_commands_run(tmp_path) -> None:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages of the checkout, ``python`` to run them, and the file of weights
+    that one of the commands names."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("export", "runtime", "plugins"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "bin").mkdir()
+    python = folder / "bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     plain = model_config("rvit_s16", gradient=False)
-    torch.save(random_state(plain, 1), tmp_path / "my.pth")
-    shutil.copy(sample_photos()["chelsea"], tmp_path / "photo.jpg")
-    ran = 0
-    for command in commands():
-        words = shlex.split(command)
-        if words[0] != "python":
-            continue
-        # Without official weights at hand bundles carry -random in their names.
-        words = [sys.executable, *(_existing(word, tmp_path) for word in words[1:])]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        ran += 1
-    assert ran >= 6 and (tmp_path / "out.png").is_file()
+    torch.save(random_state(plain, 1), folder / "my.pth")
+    return folder
 
 
-def _existing(word: str, folder: Path) -> str:
-    if word.startswith("build/") and not (folder / word).exists():
-        return f"{word}-random" if (folder / f"{word}-random").exists() else word
-    return word
+def test_the_walk_works_in_the_order_given(checkout: Path) -> None:
+    """The shell's commands as one script, then the blocks of Python as one program."""
+    script = [line for line in commands() if not line.startswith("make ")]
+    assert sum("python -m" in line for line in script) >= 6
+    path = f"{checkout / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-exuo", "pipefail", "-c", "\n".join(script)],
+        cwd=checkout, env=dict(os.environ, PATH=path), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert (checkout / "out.png").is_file() and (checkout / "report.html").is_file()
+
+    program = "\n".join(blocks("python"))
+    built = "build/spit_b16-fp16"
+    if (checkout / built).is_dir():  # official weights are at hand
+        program = program.replace(f"{built}-random", built)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(checkout / "build")

@@ -1,4 +1,4 @@
-// Every vertex takes the neighbour with the largest (score, number); spec section 3, "Choice".
+// Every vertex takes the neighbour with the largest (score, number); docs/algorithm.md, section 3, "Choice".
 #pragma once
 
 #include "merge_state.hpp"

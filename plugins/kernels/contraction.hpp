@@ -1,4 +1,4 @@
-// The components of one level become the vertices of the next (spec section 3, "Merge").
+// The components of one level become the vertices of the next (docs/algorithm.md, section 3, "Merge").
 #pragma once
 
 #include "memory.hpp"

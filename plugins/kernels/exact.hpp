@@ -1,4 +1,4 @@
-// Elementary functions that give the same bits everywhere (spec section 7): only individually
+// Elementary functions that give the same bits everywhere (docs/algorithm.md, section 7): only individually
 // rounded float32 + - * / sqrt in a fixed order, and integers. The definition is spit_ref/exact.py;
 // a test compares the constants. Compile without contraction and without fast-math.
 #pragma once

@@ -1,4 +1,4 @@
-// Joint histograms of positions and of gradients over every region (spec section 4), as integer sums.
+// Joint histograms of positions and of gradients over every region (docs/algorithm.md, section 4), as integer sums.
 #pragma once
 
 #include "region_boxes.hpp"

@@ -1,4 +1,4 @@
-// Gaussian weights of a value at the bin centres, as whole numbers (spec section 4, "Joint
+// Gaussian weights of a value at the bin centres, as whole numbers (docs/algorithm.md, section 4, "Joint
 // histograms"): only the few bins near the value have one that is not 0.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Per-pixel formulas of spec sections 1 and 2, in the order of operations of
+// Per-pixel formulas of docs/algorithm.md, sections 1 and 2, in the order of operations of
 // spit_ref/pixel_features.py. A test compares the constants.
 #pragma once
 

@@ -1,5 +1,5 @@
 // What raw pixel values mean: uint8 or float32 planes, as 0...255, [0, 1] or ImageNet-normalised
-// (spec, "Input"). Nothing stands between the image and the exact arithmetic.
+// (docs/algorithm.md). Nothing stands between the image and the exact arithmetic.
 #pragma once
 
 #include "target.hpp"

@@ -1,4 +1,4 @@
-// Scores of edges and of staying alone, as 16-bit integers (spec section 3).
+// Scores of edges and of staying alone, as 16-bit integers (docs/algorithm.md, section 3).
 #pragma once
 
 #include "vertex_features.hpp"

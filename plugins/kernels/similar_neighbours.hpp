@@ -1,4 +1,4 @@
-// Final threshold (spec section 3): neighbours whose features differ by a small range are joined.
+// Final threshold (docs/algorithm.md, section 3): neighbours whose features differ by a small range are joined.
 // Components by union-find without locks: a root is hooked below a smaller one by compare-and-swap,
 // so every component ends at its smallest vertex, in whatever order its edges come.
 #pragma once

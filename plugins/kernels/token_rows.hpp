@@ -1,4 +1,4 @@
-// Last step of region_features: colours resampled on a grid over every region's box (spec section 4,
+// Last step of region_features: colours resampled on a grid over every region's box (docs/algorithm.md, section 4,
 // "Interpolation"), and the row of numbers.
 #pragma once
 

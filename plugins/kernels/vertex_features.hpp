@@ -1,4 +1,4 @@
-// The four vertex features of every pixel (spec section 2) and their length, tile by tile: a tile
+// The four vertex features of every pixel (docs/algorithm.md, section 2) and their length, tile by tile: a tile
 // with a halo as wide as the diffusion has steps stays in fast memory from raw values to result.
 #pragma once
 

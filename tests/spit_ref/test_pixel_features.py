@@ -34,7 +34,7 @@ def test_goldens_are_met(case: FeatureCase) -> None:
 
 
 def specified_base(unit: Array) -> Array:
-    """Section 1 of the specification in float64: [H, W, 3] to [H, W, 7]."""
+    """docs/algorithm.md, section 1, in float64: [H, W, 3] to [H, W, 7]."""
     height, width, _ = unit.shape
     features = np.empty((height, width, 7))
     parameters = [(0.485, 0.539), (0.456, 0.507), (0.406, 0.404)]
@@ -54,7 +54,7 @@ def specified_base(unit: Array) -> Array:
 
 
 def specified_vertex(base: Array) -> Array:
-    """Section 2 of the specification in float64: [H, W, 7] to [H, W, 4]."""
+    """docs/algorithm.md, section 2, in float64: [H, W, 7] to [H, W, 4]."""
     weights = np.array([0.299, 0.587, 0.114])
     colour = (base[..., :3] + 1) / 2
     grey = (colour @ weights)[..., None]

@@ -70,7 +70,7 @@ def test_tokens_have_not_changed() -> None:
 def straightforward(
     images: Tensor, labels: Labels, bins: int, sigma: float, gradient: bool, interpolation: str
 ) -> NDArray[np.float64]:
-    """Section 4 of the specification in float64, one cell at a time, for one image."""
+    """docs/algorithm.md, section 4, in float64, one cell at a time, for one image."""
     unit = unit_pixels(images, "uint8")
     features = base_features(pixel_features(unit))[0].double().numpy().transpose(1, 2, 0)
     return np.stack(

@@ -28,7 +28,7 @@ def some_attentions(blocks: int, batch: int, heads: int, counts: list[int]) -> l
 
 
 def naive_flow(attentions: list[Array]) -> Array:
-    """Section 5 of the specification for one image: per block [heads, 1 + T, 1 + T]."""
+    """docs/algorithm.md, section 5, for one image: per block [heads, 1 + T, 1 + T]."""
     heads, length, _ = attentions[0].shape
     received = np.zeros((heads, length))
     for head in range(heads):
