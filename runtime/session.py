@@ -21,7 +21,7 @@ from spit_edge.runtime.backends.backend import (
 )
 from spit_edge.runtime.backends.background import BackgroundRuns
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.images import DeviceImages, on_gpu
+from spit_edge.runtime.cuda.images import GpuImages, on_gpu
 from spit_edge.runtime.errors import (
     BackendUnavailable,
     BundleError,
@@ -205,7 +205,7 @@ class Session:
             raise BackendUnavailable("this session is closed: open another one")
         return self._executor
 
-    def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | DeviceImages:
+    def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | GpuImages:
         size = self.bundle.manifest.preprocessing
         if not on_gpu(images):
             return as_nchw(images, size.height, size.width)

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from spit_edge.export.deploy.errors import DeployError
+from spit_edge.runtime.cuda.driver import dotted
 
 
 class Gpu(Struct, frozen=True):
@@ -40,7 +41,6 @@ class Facts(Struct, frozen=True):
     jetson: str | None
     rsync: bool
     disk_free: int
-    memory_total: int | None
     memory_free: int | None
     current: str | None
     previous: str | None
@@ -52,8 +52,7 @@ class Facts(Struct, frozen=True):
         if self.gpu is None:
             parts.append("no GPU")
         else:
-            cuda = f"{self.gpu.cuda // 1000}.{self.gpu.cuda % 1000 // 10}"
-            parts.append(f"GPU sm_{self.gpu.sm} with CUDA up to {cuda}")
+            parts.append(f"GPU sm_{self.gpu.sm} with CUDA up to {dotted(self.gpu.cuda)}")
         parts.append(f"{self.disk_free / 1e9:.1f} GB of disk free")
         if self.memory_free is not None:
             parts.append(f"{self.memory_free / 1e9:.1f} GB of memory free")

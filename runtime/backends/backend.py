@@ -17,7 +17,7 @@ from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from spit_edge.runtime.cuda.images import DeviceImages
+    from spit_edge.runtime.cuda.images import GpuImages
 
 GROUP = "spit_edge.backends"
 AUTO_ORDER = ("tensorrt", "tensorrt-split", "onnxruntime", "openvino", "torch")
@@ -62,7 +62,7 @@ class AsyncBackend(Backend, Protocol):
 
     def submit(
         self,
-        images: NDArray[np.uint8] | DeviceImages,
+        images: NDArray[np.uint8] | GpuImages,
         *,
         seeds: NDArray[np.int64] | None = None,
         tokens: bool = False,
@@ -72,7 +72,7 @@ class AsyncBackend(Backend, Protocol):
         Arrays may be written again when this returns; images on the GPU, when the result is there.
         """
 
-    def adopt(self, images: Any) -> DeviceImages:
+    def adopt(self, images: Any) -> GpuImages:
         """Images that lie on the GPU, without a copy: ``spit_edge.runtime.cuda.images.adopt``."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable
 
 
@@ -22,10 +22,10 @@ def peak_resident_memory() -> int | None:
 def used_gpu_memory() -> int | None:
     """Bytes in use on the GPU, by all processes; None without one."""
     try:
-        device = current_device()
+        gpu = current_gpu()
     except BackendUnavailable:
         return None
-    return device.total_memory - device.free_memory
+    return gpu.total_memory - gpu.free_memory
 
 
 def _status(field: str) -> int | None:

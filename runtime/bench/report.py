@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from spit_edge.runtime.bench.measure import Latency, Throughput
-from spit_edge.runtime.jetson.board import Jetson
+from spit_edge.runtime.jetson.board import Board
 from spit_edge.runtime.jetson.power_meter import Power
 
 
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gpu_memory: int | None
     energy: Energy | None
     gpu: str | None
-    jetson: Jetson | None
+    jetson: Board | None
     versions: dict[str, str]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from spit_edge.base.progress import Steps
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import current_device
-from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
+from spit_edge.runtime.cuda.gpu import current_gpu
+from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_gpu
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 from spit_edge.runtime.engines.plugin_libraries import PluginMissing
 from spit_edge.runtime.engines.record import Choices, Part
@@ -89,7 +89,7 @@ def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
         verbose=options.verbose,
     )
     if options.rebuild:
-        return build_engine(order, target_device(order), steps)
+        return build_engine(order, target_gpu(order), steps)
     return ensure_engine(order, steps)
 
 
@@ -98,15 +98,15 @@ def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
 
     Raises EngineError, BundleError or BackendUnavailable.
     """
-    device = target_device(order)
+    gpu = target_gpu(order)
     try:
-        stored = find_engine(order.bundle, order.part, order.platform(device))
+        stored = find_engine(order.bundle, order.part, order.platform(gpu))
     except EngineError as error:
         _say(steps, str(error).partition(": python -m")[0])
     else:
         if stored.record.choices == order.choices:
             return stored
-    return build_engine(order, device, steps)
+    return build_engine(order, gpu, steps)
 
 
 def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
@@ -116,10 +116,10 @@ def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
     Raises EngineError where TensorRT fails.
     """
     try:
-        flavour, device = find_flavour(), current_device()
+        flavour, gpu = find_flavour(), current_gpu()
         bundle = Bundle.open(path, verify=False)
         order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
-        return build_engine(order, device, steps)
+        return build_engine(order, gpu, steps)
     except (BackendUnavailable, PluginMissing) as error:
         _say(steps, f"no engine, because {error}; on the device: python -m runtime engine {path}")
         return None

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry, Name, Positive, Sha256
-from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.cuda.gpu import Gpu
 from spit_edge.runtime.engines.flavour import Flavour, FlavourName, version_numbers
 from spit_edge.runtime.errors import BundleError, EngineError
 
@@ -39,14 +39,14 @@ class Platform(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     plugins: dict[Name, Sha256]
 
     @classmethod
-    def of(cls, flavour: Flavour, device: Device, plugins: dict[str, str]) -> Platform:
+    def of(cls, flavour: Flavour, gpu: Gpu, plugins: dict[str, str]) -> Platform:
         """This machine."""
         return cls(
             flavour=flavour.name,
             tensorrt=flavour.version,
-            gpu=device.name,
-            sm=[device.sm],
-            cuda=device.driver_cuda,
+            gpu=gpu.name,
+            sm=[gpu.sm],
+            cuda=gpu.driver_cuda,
             plugins=plugins,
         )
 

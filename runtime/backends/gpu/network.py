@@ -17,7 +17,7 @@ import numpy as np
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 from spit_edge.runtime.cuda.api import Graph, Stream
-from spit_edge.runtime.cuda.memory import DeviceMemory
+from spit_edge.runtime.cuda.memory import GpuMemory
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 
 ALIGNMENT = 256
@@ -60,7 +60,7 @@ class Network:
         self._opened: OpenEngine | None = opened
         self._stream, self._graphs = stream, graphs
         engine, trt = opened.engine, opened.trt
-        self._scratch = DeviceMemory(int(engine.device_memory_size_v2))
+        self._scratch = GpuMemory(int(engine.device_memory_size_v2))
         self._loose = self._new_context()
         self._fixed: dict[tuple[Binding, ...], _Context] = {}
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]

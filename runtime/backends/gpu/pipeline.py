@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spit_edge.base.errors import SpitError
 from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.stage_events import StageEvents
-from spit_edge.runtime.cuda.api import device_index, use_device
-from spit_edge.runtime.cuda.images import DeviceImages
+from spit_edge.runtime.cuda.api import gpu_index, use_gpu
+from spit_edge.runtime.cuda.images import GpuImages
 from spit_edge.runtime.errors import BackendUnavailable
 
 SLOTS = 2
@@ -31,7 +31,7 @@ class Batch:
     events  what to mark the stages with, if their times are asked for
     """
 
-    images: NDArray[np.uint8] | DeviceImages
+    images: NDArray[np.uint8] | GpuImages
     seeds: NDArray[np.int64] | None
     tokens: bool
     events: StageEvents | None = None
@@ -86,7 +86,7 @@ class Pipeline(Generic[Slot]):
         self._slots, self._start, self._collect, self._drain = slots, start, collect, drain
         self._frames: list[Frame | None] = [None] * len(slots)
         self._turn = 0
-        self._device = device_index()
+        self._gpu = gpu_index()
         self._closed = False
 
     def submit(self, batch: Batch) -> Frame:
@@ -111,14 +111,14 @@ class Pipeline(Generic[Slot]):
         """What a thread does first, with the lock: BackendUnavailable if the pipeline is closed."""
         if self._closed:
             raise BackendUnavailable("this session is closed: open another one")
-        use_device(self._device)
+        use_gpu(self._gpu)
 
     def close(self) -> bool:
         """Finish what is in flight: its results stay to be had.  False if it was closed before."""
         with self.lock:
             first, self._closed = not self._closed, True
             if first:
-                use_device(self._device)
+                use_gpu(self._gpu)
                 for place in range(len(self._slots)):
                     self._empty(place)
                 self._drain_quietly()

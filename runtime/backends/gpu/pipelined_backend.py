@@ -15,7 +15,7 @@ from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.pipeline import Batch, Frame, Pipeline, Slot
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.api import Stream
-from spit_edge.runtime.cuda.images import DeviceImages, adopt
+from spit_edge.runtime.cuda.images import GpuImages, adopt
 
 
 class PipelinedBackend(ABC, Generic[Slot]):
@@ -39,7 +39,7 @@ class PipelinedBackend(ABC, Generic[Slot]):
 
     def run(
         self,
-        images: NDArray[np.uint8] | DeviceImages,
+        images: NDArray[np.uint8] | GpuImages,
         *,
         seeds: NDArray[np.int64] | None = None,
         tokens: bool = False,
@@ -48,14 +48,14 @@ class PipelinedBackend(ABC, Generic[Slot]):
 
     def submit(
         self,
-        images: NDArray[np.uint8] | DeviceImages,
+        images: NDArray[np.uint8] | GpuImages,
         *,
         seeds: NDArray[np.int64] | None = None,
         tokens: bool = False,
     ) -> Frame:
         return self._pipeline.submit(Batch(images, seeds, tokens))
 
-    def adopt(self, images: Any) -> DeviceImages:
+    def adopt(self, images: Any) -> GpuImages:
         size = self._bundle.manifest.preprocessing
         # With the lock, because a stream must not be made to wait while it is captured.
         with self._pipeline.lock:

@@ -31,7 +31,6 @@ ORIN = Facts(
     jetson="NVIDIA Jetson Orin Nano, JetPack 7.2",
     rsync=True,
     disk_free=10**11,
-    memory_total=8 * 10**9,
     memory_free=6 * 10**9,
     current=None,
     previous=None,
