@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import (
+from spit_edge.runtime.backends.background import BackgroundRuns
+from spit_edge.runtime.backends.protocol import (
     AsyncBackend,
     Backend,
     Outputs,
     Pending,
     StagedBackend,
-    open_backend,
 )
-from spit_edge.runtime.backends.background import BackgroundRuns
+from spit_edge.runtime.backends.registry import open_backend
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.images import GpuImages, on_gpu
 from spit_edge.runtime.errors import (

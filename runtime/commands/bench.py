@@ -16,7 +16,7 @@ from spit_edge.base.command_line import DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.files import whole_file
 from spit_edge.base.progress import Steps, console
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.registry import backend_names
 from spit_edge.runtime.bench.measure import (
     IN_FLIGHT,
     Latency,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spit_edge.base.progress import Steps
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import Part
 from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.engines.callbacks import (
     BuildPhases,
@@ -19,7 +20,7 @@ from spit_edge.runtime.engines.callbacks import (
     without_collection,
 )
 from spit_edge.runtime.engines.config import add_profile, configure, profile_of
-from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.engines.flavour import Flavour, find_flavour
 from spit_edge.runtime.engines.network import check_products, parse
 from spit_edge.runtime.engines.plugin_libraries import (
     check_libraries,
@@ -30,7 +31,6 @@ from spit_edge.runtime.engines.plugin_libraries import (
 from spit_edge.runtime.engines.record import (
     Choices,
     EngineRecord,
-    Part,
     Platform,
     ShapeRange,
     key,
@@ -41,10 +41,12 @@ from spit_edge.runtime.engines.store import (
     StoredEngine,
     cache_path,
     engine_entry,
+    find_engine,
     load_cache,
     save_cache,
     save_engine,
 )
+from spit_edge.runtime.errors import EngineError
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -120,6 +122,33 @@ def build_engine(order: EngineOrder, gpu: Gpu | None, steps: Steps) -> StoredEng
     )
     name = key(platform, order.part)
     return save_engine(order.bundle.path / FOLDER, name, built.data, record)
+
+
+def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
+    """The engine that is wanted, built unless there is one that fits.
+
+    Raises EngineError, BundleError or BackendUnavailable.
+    """
+    gpu = target_gpu(order)
+    try:
+        stored = find_engine(order.bundle, order.part, order.platform(gpu))
+    except EngineError as error:
+        reason = str(error).partition(": python -m")[0]
+        steps.console.print(reason, markup=False, soft_wrap=True)
+    else:
+        if stored.record.choices == order.choices:
+            return stored
+    return build_engine(order, gpu, steps)
+
+
+def make_full_engine(bundle: Bundle, steps: Steps) -> Path:
+    """:func:`ensure_engine` of the full graph, with the first TensorRT that there is."""
+    return ensure_engine(EngineOrder(bundle, "full", find_flavour()), steps).path
+
+
+def make_trunk_engine(bundle: Bundle, steps: Steps) -> Path:
+    """:func:`ensure_engine` of the trunk, with the first TensorRT that there is."""
+    return ensure_engine(EngineOrder(bundle, "trunk", find_flavour()), steps).path
 
 
 @dataclass(frozen=True)

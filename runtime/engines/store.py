@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from spit_edge.base.files import write_whole
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.bundle.manifest import FileEntry
+from spit_edge.runtime.bundle.manifest import FileEntry, Part
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.record import (
     EngineRecord,
-    Part,
     Platform,
     decode,
     encode,

@@ -18,6 +18,7 @@ from spit_edge.base.progress import Steps
 from spit_edge.plugins.plugin_build import PluginBuildError, build_plugins, find_build
 from spit_edge.plugins.plugin_library import FILE_NAME
 from spit_edge.runtime import BackendUnavailable
+from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
@@ -25,7 +26,6 @@ from spit_edge.runtime.engines.build import EngineOrder, build_engine
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 
 HEIGHT, WIDTH = 96, 128
-PARTS = {"tensorrt": "full", "tensorrt-split": "trunk"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,7 +82,7 @@ def engine_bundle(
             (folder / "plugins").mkdir()
             shutil.copy(plugins_file, folder / "plugins")
             bundle = Bundle.open(folder)
-            order = EngineOrder(bundle, PARTS[backend], _flavour(backend))
+            order = EngineOrder(bundle, RECORDS[backend].part, _flavour(backend))
             build_engine(order, gpu, Steps(quiet=True))
             made[key] = bundle
         return made[key]

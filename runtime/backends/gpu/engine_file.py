@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.bundle.manifest import Part
 from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.engines.callbacks import Log, without_collection
@@ -17,7 +18,7 @@ from spit_edge.runtime.engines.plugin_libraries import (
     load_plugins,
     plugin_libraries,
 )
-from spit_edge.runtime.engines.record import Part, Platform
+from spit_edge.runtime.engines.record import Platform
 from spit_edge.runtime.engines.store import StoredEngine, find_engine
 from spit_edge.runtime.errors import BackendUnavailable, EngineError
 

@@ -7,6 +7,7 @@ share one block of memory for activations, because one stream runs them one afte
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -173,6 +174,11 @@ class Network:
             self._graphs = False
             warnings.warn(f"running without CUDA graphs: {error}", RuntimeWarning, stacklevel=2)
             return None
+
+
+def use_graphs(chosen: bool | None) -> bool:
+    """``chosen``, or what the environment variable SPIT_CUDA_GRAPHS says: on, unless it is 0."""
+    return os.environ.get("SPIT_CUDA_GRAPHS", "1") != "0" if chosen is None else chosen
 
 
 def _check_tensor(tensor: Tensor, spec: TensorSpec, largest: Mapping[str, int]) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine, open_engine
-from spit_edge.runtime.backends.gpu.network import ALIGNMENT, Binding, Network
-from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch
-from spit_edge.runtime.backends.gpu.pipelined_backend import PipelinedBackend, use_graphs
+from spit_edge.runtime.backends.gpu.network import ALIGNMENT, Binding, Network, use_graphs
+from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch, PipelinedBackend
 from spit_edge.runtime.backends.gpu.tokenizer import RegionFeatures
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.api import Event, Stream
 from spit_edge.runtime.cuda.images import GpuImages

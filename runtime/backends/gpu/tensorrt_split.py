@@ -13,18 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine, open_engine
-from spit_edge.runtime.backends.gpu.network import Binding, Network
-from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch
-from spit_edge.runtime.backends.gpu.pipelined_backend import PipelinedBackend, use_graphs
-from spit_edge.runtime.backends.gpu.stage_events import StageEvents
+from spit_edge.runtime.backends.gpu.network import Binding, Network, use_graphs
+from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch, PipelinedBackend, StageEvents
 from spit_edge.runtime.backends.gpu.tokenizer import (
     FixedRegions,
     RegionFeatures,
     Superpixels,
     VoronoiCells,
 )
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 from spit_edge.runtime.cuda.api import Event, Stream
