@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import console
 from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
@@ -104,17 +104,12 @@ def findings_table(findings: Sequence[Finding]) -> Table:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "fine", f"{platform.system()} {platform.machine()}")
-    jetson = find_board()
-    if jetson is not None:
-        yield Finding("Jetson", "fine", str(jetson))
+    board = find_board()
+    if board is not None:
+        yield Finding("Jetson", "fine", str(board))
     yield Finding("Python", "fine", platform.python_version())
-    present = []
-    for package in ("spit-edge", *_PACKAGES):
-        try:
-            present.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    yield Finding("packages", "fine", ", ".join(present))
+    present = installed_versions("spit-edge", *_PACKAGES)
+    yield Finding("packages", "fine", ", ".join(f"{n} {v}" for n, v in present.items()))
 
 
 def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) -> _Found | Finding:

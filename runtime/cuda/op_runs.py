@@ -50,7 +50,8 @@ class OpRuns:
         with PinnedArray.like(array) as pinned:
             download(array, pinned, array.shape[0], self.stream)
             self.stream.synchronize()
-            return pinned.view.copy()
+            found: NDArray[Any] = pinned.view.copy()
+            return found
 
     def close(self) -> None:
         """Wait for the stream, then release everything."""
