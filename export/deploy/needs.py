@@ -14,6 +14,8 @@ from spit_edge.runtime.backends.records import RECORDS, Appetite, BackendRecord
 from spit_edge.runtime.bundle.folder import WEIGHTS
 
 PIP_BYTES = 30_000_000
+EXTRA_BYTES = 250_000_000
+"""Of what an extra brings that is of no back end: assumed."""
 RESERVE = 50_000_000
 """Of the disk, for logs, temporary files and a plugin library."""
 COPIES_TO_BUILD = 4
@@ -77,11 +79,11 @@ def _appetite(record: BackendRecord) -> Appetite:
 
 
 def _venv_bytes(package: Package, plan: Plan) -> int:
-    """Of what the wheelhouse holds; else by extra, those of no back end taken for the largest."""
+    """Of what the wheelhouse holds; else by extra."""
     if package.wheelhouse:
         return PIP_BYTES + sum(_unpacked_sizes(package))
     known = {record.extra: _appetite(record).environment for record in RECORDS.values()}
-    return sum(known.get(extra, max(known.values())) for extra in plan.extras.split(","))
+    return sum(known.get(extra, EXTRA_BYTES) for extra in plan.extras.split(","))
 
 
 def _unpacked_sizes(package: Package) -> Iterator[int]:

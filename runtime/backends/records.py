@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spit_edge.runtime.bundle.manifest import PRECISIONS, Part, Precision
 
@@ -28,7 +28,8 @@ class BackendRecord:
 
     name        what it is asked for by
     place       "module:class" of the class, which is made by ``class(bundle, threads)``
-    rank        among those that "auto" tries, lowest first; None: only where it is named
+    rank        among those that "auto" tries, lowest first (this package's are 10 to 50); None: it
+                is taken only where it is named
     part        the graph of the bundle that it reads; None: it reads none
     precisions  of the bundles that it runs
     extra       of this package, with what it needs; None: of others, which see to that themselves
@@ -68,7 +69,7 @@ _CPU, _GPU = "spit_edge.runtime.backends.cpu", "spit_edge.runtime.backends.gpu"
 _NOT_BF16: tuple[Precision, ...] = ("fp32", "fp16")
 """ONNX Runtime has no bfloat16 kernels for CPUs."""
 _TENSORRT = Appetite(environment=150_000_000, process=1_000_000_000, copies=1)
-"""Assumed, as is all that needs a GPU."""
+"""Memory is assumed, as it is for everything on a GPU."""
 
 _ALL = (
     BackendRecord(
@@ -104,7 +105,7 @@ _ALL = (
         part="trunk",
         extra="onnxruntime-gpu",
         gpu=True,
-        appetite=_TENSORRT,
+        appetite=replace(_TENSORRT, environment=600_000_000),
     ),
     BackendRecord(
         "onnxruntime-tensorrt",
@@ -113,7 +114,7 @@ _ALL = (
         extra="gpu",
         gpu=True,
         plugins=True,
-        appetite=_TENSORRT,
+        appetite=replace(_TENSORRT, environment=3_000_000_000),
     ),
     BackendRecord(
         "tensorrt",

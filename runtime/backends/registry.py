@@ -122,10 +122,10 @@ def _found(record: BackendRecord, place: str) -> Any:
 
 
 def _lacking(record: BackendRecord, error: ImportError) -> BackendUnavailable:
-    cure = pip_install(record.extra) if record.extra else "install it"
-    return BackendUnavailable(
-        f"the backend {record.name} needs {error.name or _told(error)}: {cure}"
-    )
+    missing = isinstance(error, ModuleNotFoundError) and error.name
+    what = f"needs {missing}" if missing else f"cannot be loaded ({_told(error)})"
+    cure = pip_install(record.extra) if record.extra else "install what its package needs"
+    return BackendUnavailable(f"the backend {record.name} {what}: {cure}")
 
 
 def _told(error: Exception) -> str:

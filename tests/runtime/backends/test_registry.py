@@ -207,8 +207,8 @@ def test_records_of_others_that_are_broken(bundle, install, monkeypatch, text, s
     [
         ("raise AttributeError('_ARRAY_API not found')", "loaded: AttributeError: _ARRAY_API not"),
         ("raise RuntimeError", "cannot be loaded: RuntimeError"),
-        ("raise ImportError", "needs ImportError: install it"),
-        ("import no_such_package", "needs no_such_package: install it"),
+        ("raise ImportError", r"cannot be loaded \(ImportError\): install what"),
+        ("import no_such_package", "needs no_such_package: install what its package needs"),
         ("", r"cannot be loaded: AttributeError: .*Other"),
         ("def Other(bundle, threads): raise OSError('cut off')", "not start: OSError: cut off"),
         ("def Other(bundle, threads): import no_such_package", "needs no_such_package"),
