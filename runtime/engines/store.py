@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spit_edge.base.errors import FileError
 from spit_edge.base.files import write_whole
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry, Part
@@ -81,7 +82,7 @@ def engine_entry(data: memoryview) -> FileEntry:
 def save_engine(folder: Path, name: str, data: memoryview, record: EngineRecord) -> StoredEngine:
     """Write ``name.engine`` and ``name.json``; an older engine of that name is replaced.
 
-    Raises EngineError; then nothing has changed.
+    Raises FileError; then nothing has changed.
     """
     engine = folder / f"{name}.engine"
     write_whole({engine: data, folder / f"{name}.json": encode(record)})
@@ -152,5 +153,5 @@ def save_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> None
     cache = config.get_timing_cache()
     content: Any = None if cache is None else cache.serialize()
     if content is not None:
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(FileError):
             write_whole({path: memoryview(content).cast("B")})
