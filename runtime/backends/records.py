@@ -18,8 +18,9 @@ class Appetite:
                  CPU in fp32
 
     On the CPU, measured on x86-64: the files of an environment, with room for pip and bytecode; the
-    peak (VmHWM) of a process that ran the check images of spit_tiny.  Copies are measured for
-    ONNX Runtime (527 MB with spit_b16 in fp16) and taken to be the same for the others.
+    peak (VmHWM) of a process that ran the check images of spit_tiny, but for PyTorch's, which is
+    assumed.  Copies are measured for ONNX Runtime (527 MB with spit_b16 in fp16) and taken to be
+    the same for the others.
     """
 
     environment: int
