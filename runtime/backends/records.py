@@ -18,9 +18,8 @@ class Appetite:
                  CPU in fp32
 
     On the CPU, measured on x86-64: the files of an environment, with room for pip and bytecode; the
-    peak (VmHWM) of a process that ran the check images of spit_tiny, but for PyTorch's, which is
-    assumed.  Copies are measured for ONNX Runtime (527 MB with spit_b16 in fp16) and taken to be
-    the same for the others.
+    peak (VmHWM) of a process that ran the check images of spit_tiny.  Copies are measured for
+    ONNX Runtime (527 MB with spit_b16 in fp16) and taken to be the same for the others.
     """
 
     environment: int
@@ -149,7 +148,7 @@ _ALL = (
         "spit_edge.export.torch_backend:TorchBackend",
         rank=50,
         extra="torch",
-        appetite=Appetite(environment=1_200_000_000, process=500_000_000, copies=2.5),
+        appetite=Appetite(environment=1_200_000_000, process=360_000_000, copies=2.5),
     ),
 )
 RECORDS = {record.name: record for record in _ALL}
