@@ -12,10 +12,6 @@ from spit_edge.export.build import build
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Precision
-from spit_edge.runtime.commands.engine import ensure_engine
-from spit_edge.runtime.engines.build import EngineOrder
-from spit_edge.runtime.engines.flavour import find_flavour
-from spit_edge.runtime.engines.record import BACKEND_PARTS
 from spit_edge.runtime.errors import BundleError
 
 
@@ -40,17 +36,6 @@ class BundleShelf:
                     f"{built.path} does not give the reference's results: see parity.json there"
                 ) from None
             return Bundle.open(built.path)
-
-
-def make_engine(bundle: Bundle, backend: str) -> None:
-    """Build the engine that a back end needs into the bundle, unless it is there.
-
-    Raises SpitError where there can be none.
-    """
-    if (part := BACKEND_PARTS.get(backend)) is None:
-        return
-    flavour = find_flavour()
-    ensure_engine(EngineOrder(bundle=bundle, part=part, flavour=flavour), Steps(quiet=True))
 
 
 @contextmanager

@@ -10,18 +10,21 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bundles import BundleShelf, bundle_shelf, make_engine
+from benchmarks.bundles import BundleShelf, bundle_shelf
 from benchmarks.photo import batches
 from benchmarks.pytorch_variants import PyTorchVariant, pytorch_variants
 from benchmarks.suite import Chart, Figure, Row, Settings, Suite, timed_rows
 from benchmarks.timing import time_in_turn, use_threads
 from spit_edge.base.errors import SpitError
+from spit_edge.base.progress import Steps
 from spit_edge.runtime import Session
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.records import RECORDS
+from spit_edge.runtime.backends.registry import make_artefact
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Precision
 
-BACKENDS = ("onnxruntime", "openvino", "onnxruntime-graph", "tensorrt", "tensorrt-split")
+BACKENDS = [record.name for record in RECORDS.values() if record.part is not None]
+"""All that run the exported graphs."""
 
 
 @dataclass
@@ -134,10 +137,8 @@ def plain_vit(model: str) -> str | None:
 def _session(
     contest: Contest, stack: ExitStack, variant: str, backend: str, bundle: Bundle, threads: int
 ) -> None:
-    if backend not in backend_names():
-        return
     try:
-        make_engine(bundle, backend)
+        make_artefact(backend, bundle, Steps(quiet=True))
         session = stack.enter_context(Session.open(bundle, backend, threads=threads))
     except SpitError as error:
         contest.missing[variant] = str(error)

@@ -9,24 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spit_edge.plugins.plugin_library import PluginLibraryError, find_library, read_library
-from spit_edge.runtime.cuda.api import Stream
-from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.cuda.kernels import (
     FLOAT32,
     INTERPOLATIONS,
-    PIXELS,
+    Arguments,
     SpitFeatures,
-    SpitImages,
     SpitMerge,
     TokenizerLibrary,
 )
-from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
+from spit_edge.runtime.cuda.op_runs import OpRuns, images_on_gpu
 from spit_edge.runtime.errors import BackendUnavailable
 
 
 def open_library() -> TokenizerLibrary:
     """The plugin library for the GPU here; BackendUnavailable says what is missing."""
-    architecture = current_device().sm
+    architecture = current_gpu().sm
     try:
         library = read_library(find_library())
         library.check(architecture=architecture)
@@ -50,25 +48,21 @@ class GpuKernels:
         batch, _, height, width = images.shape
         self._library = library
         with ExitStack() as stack:
-            self._stream = stack.enter_context(Stream())
-            source = stack.enter_context(DeviceArray(images.shape, np.uint8))
-            self._labels = stack.enter_context(DeviceArray((batch, height, width), np.int32))
-            self._counts = stack.enter_context(DeviceArray((batch,), np.int32))
-            rows = stack.enter_context(DeviceArray((batch, tokens, 1280), np.float32))
-            with PinnedArray.like(source) as pinned:
-                upload(images, pinned, source, self._stream)
-                self._stream.synchronize()
-            given = SpitImages(source.address, 0, PIXELS["uint8"], batch, height, width)
+            self._gpu = stack.enter_context(OpRuns())
+            source = self._gpu.given(images)
+            self._labels = self._gpu.array((batch, height, width), np.int32)
+            counts = self._gpu.array((batch,), np.int32)
+            rows = self._gpu.array((batch, tokens, 1280), np.float32)
             self._merge = SpitMerge(
-                images=given,
+                images=images_on_gpu(source),
                 levels=4,
                 labels=self._labels.address,
-                counts=self._counts.address,
+                counts=counts.address,
             )
             self._features = SpitFeatures(
-                images=given,
+                images=images_on_gpu(source),
                 labels=self._labels.address,
-                counts=self._counts.address,
+                counts=counts.address,
                 max_tokens=tokens,
                 bins=16,
                 sigma=sigma,
@@ -78,28 +72,26 @@ class GpuKernels:
                 tokens=rows.address,
             )
             for arguments in (self._merge, self._features):
-                workspace = stack.enter_context(DeviceMemory(library.workspace(arguments)))
-                arguments.workspace = workspace.address
+                self._gpu.prepare(library, arguments)
             self._resources = stack.pop_all()
         self.merge()
 
     def merge(self) -> None:
         """From images to superpixels."""
-        self._library.enqueue(self._merge, int(self._stream))
-        self._stream.synchronize()
+        self._run(self._merge)
 
     def features(self) -> None:
         """From images and their superpixels to token rows."""
-        self._library.enqueue(self._features, int(self._stream))
-        self._stream.synchronize()
+        self._run(self._features)
+
+    def _run(self, arguments: Arguments) -> None:
+        self._gpu.run(self._library, arguments)
+        self._gpu.stream.synchronize()
 
     def labels(self) -> NDArray[np.int32]:
         """What the last merge gave, int32 [B, H, W]."""
-        with PinnedArray.like(self._labels) as pinned:
-            download(self._labels, pinned, self._labels.shape[0], self._stream)
-            self._stream.synchronize()
-            found: NDArray[np.int32] = pinned.view.copy()
-            return found
+        found: NDArray[np.int32] = self._gpu.values(self._labels)
+        return found
 
     def __enter__(self) -> GpuKernels:
         return self

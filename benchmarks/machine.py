@@ -122,14 +122,14 @@ def _cpu_facts() -> dict[str, str]:
 
 def gpu_name() -> str | None:
     """The GPU that CUDA gives, if there is one."""
-    from spit_edge.runtime.cuda.gpu import current_device
+    from spit_edge.runtime.cuda.gpu import current_gpu
     from spit_edge.runtime.errors import BackendUnavailable
 
     try:
-        device = current_device()
+        gpu = current_gpu()
     except BackendUnavailable:
         return None
-    return f"{device.name}, SM {device.sm}"
+    return f"{gpu.name}, SM {gpu.sm}"
 
 
 def versions() -> dict[str, str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.spit_ref import Spit
 
@@ -38,12 +38,7 @@ def torch_trunks(model: Spit) -> Iterator[tuple[str, Trunk]]:
 
 def onnxruntime_trunk(graph: Path, threads: int) -> Trunk:
     """A graph of the trunk in ONNX Runtime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions
-    options.intra_op_num_threads = threads
-    # As the back end does: idle threads leave the cores to the others.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = open_session(graph, threads=threads)
 
     def run(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = session.run(["logits"], _feeds(tokens))[0]

@@ -11,7 +11,7 @@ from spit_edge.base.command_line import DONE, FAILED, NOT_DONE, guarded
 from spit_edge.base.errors import SpitError
 from spit_edge.base.install import pip_install
 from spit_edge.base.progress import Steps, console
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.registry import backend_names
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
 from spit_edge.runtime.parity.judge import ImageParity
 

@@ -21,6 +21,7 @@ from spit_edge.export.precision.plan import check_plan
 from spit_edge.export.reference import Reference
 from spit_edge.export.trunk_check import check_trunk
 from spit_edge.plugins.contracts import CONTRACTS
+from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import (
     MANIFEST,
     MODEL,
@@ -110,10 +111,14 @@ def build(options: BuildOptions, steps: Steps) -> Built:
 
 
 def _check_graphs(bundle: Bundle) -> Parity:
-    """Both graphs: the whole one, for TensorRT, and the trunk behind the native tokenizer."""
-    backends = ("onnxruntime-graph", "onnxruntime")
+    """Both graphs: the whole one, for TensorRT, and the trunk behind the native tokenizer.
+
+    Where nothing runs the precision, PyTorch shows what it does to the results.
+    """
+    precision = bundle.manifest.precision
+    checked = [r for r in RECORDS.values() if r.checked and precision in r.precisions]
     parity = {}
-    for backend in backends if bundle.manifest.precision != "bf16" else ("torch",):
+    for backend in [r.name for r in sorted(checked, key=lambda r: str(r.part))] or ["torch"]:
         with Session.open(bundle, backend) as session:
             parity[backend] = self_check(session)
     return parity

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spit_edge.export.graph.trunk import TrunkGraph
 from spit_edge.export.reference import model_of
-from spit_edge.runtime.backends.backend import Outputs
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import BackendUnavailable
 from spit_edge.spit_ref import WeightsError, voronoi_tessellation

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from spit_edge.export.graph.trunk import TrunkGraph
 from spit_edge.export.options import BuildOptions
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.parity.judge import Expected, ImageParity, compare
 from spit_edge.runtime.session import Output
 from spit_edge.spit_ref import Spit
@@ -31,7 +31,7 @@ def check_trunk(
     """
     session = None
     if options.precision != "bf16":
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = open_session(path)
     trunk = TrunkGraph(model, options.precision, fp32=options.graph.fp32).eval()
     rows = []
     for (name, image), answer in zip(images.items(), expected, strict=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 from spit_edge.base.command_line import DONE, FAILED, guarded
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps, console
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.registry import backend_names
 from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command

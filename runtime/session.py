@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import (
+from spit_edge.runtime.backends.background import BackgroundRuns
+from spit_edge.runtime.backends.protocol import (
     AsyncBackend,
     Backend,
     Outputs,
     Pending,
     StagedBackend,
-    open_backend,
 )
-from spit_edge.runtime.backends.background import BackgroundRuns
+from spit_edge.runtime.backends.registry import open_backend
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.images import DeviceImages, on_gpu
+from spit_edge.runtime.cuda.images import GpuImages, on_gpu
 from spit_edge.runtime.errors import (
     BackendUnavailable,
     BundleError,
@@ -199,7 +199,7 @@ class Session:
             raise BackendUnavailable("this session is closed: open another one")
         return self._executor
 
-    def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | DeviceImages:
+    def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | GpuImages:
         size = self.bundle.manifest.preprocessing
         if not on_gpu(images):
             return as_nchw(images, size.height, size.width)

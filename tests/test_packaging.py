@@ -58,9 +58,14 @@ def test_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
         path.name for path in (ROOT / "spit_edge").glob("*.py")
     }
     assert not {name for name in files if "tests" in name.split("/") or "benchmarks" in name}
-    for needed in ("runtime/data/imagenet1k.txt", "runtime/data/spit-edge@.service",
-                   "runtime/photos/chelsea.jpg", "runtime/photos/README.md",
-                   "plugins/kernels/exact_nvcc_flags.txt", "export/report/templates/report.html"):  # fmt: skip
+    for needed in (
+        "runtime/data/imagenet1k.txt",
+        "runtime/data/spit-edge@.service",
+        "runtime/photos/chelsea.jpg",
+        "runtime/photos/README.md",
+        "plugins/kernels/exact_nvcc_flags.txt",
+        "export/report/templates/report.html",
+    ):
         assert f"spit_edge/{needed}" in files
     assert any(name.startswith("spit_edge/plugins/native/_native.") for name in files)
 

@@ -11,24 +11,17 @@ from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.package import Package
 from spit_edge.export.deploy.plan import Plan
 from spit_edge.export.deploy.target import Facts
+from spit_edge.runtime.backends.records import RECORDS, Appetite, BackendRecord
 from spit_edge.runtime.bundle.folder import WEIGHTS
 
-VENV_BYTES = {"onnxruntime": 250_000_000, "tensorrt": 150_000_000}
-"""Of an environment with the packages that its extra brings; others are taken for the largest."""
 PIP_BYTES = 30_000_000
+EXTRA_BYTES = 250_000_000
+"""Of what an extra brings that is of no back end: assumed."""
 RESERVE = 50_000_000
 """Of the disk, for logs, temporary files and a plugin library."""
 COPIES_TO_BUILD = 4
 """Of the weights in memory while TensorRT builds: the parsed graph, the builder's own, the
 finished engine on the GPU, and its serialized form."""
-COPIES_TO_RUN = {"tensorrt": 1, "onnxruntime": 2.5}
-"""Of the weights in memory while it runs; ONNX Runtime computes fp16 on a CPU in fp32."""
-PROCESS_BYTES = {"tensorrt": 1_000_000_000, "onnxruntime": 100_000_000}
-"""What a process takes with hardly a model: Python, the libraries, with a GPU CUDA's context.
-
-Measured for ONNX Runtime on x86: 96 MB with spit_tiny, 527 MB with spit_b16 in fp16; assumed for
-TensorRT.
-"""
 
 
 @dataclass(frozen=True)
@@ -55,13 +48,13 @@ def compute_needs(package: Package, plan: Plan, to_send: int, *, venv_there: boo
     Memory is an estimate: copies of the weights that are held at the same time, and the process.
     """
     weights = package.files[f"bundle/{WEIGHTS}"].bytes
-    kind = "tensorrt" if plan.part is not None else "onnxruntime"
+    takes = _appetite(RECORDS[plan.backend])
     engine = weights if plan.part is not None else 0
     venv = 0 if venv_there else _venv_bytes(package, plan)
     return Needs(
         disk=to_send + venv + engine + RESERVE,
-        run=int(COPIES_TO_RUN[kind] * weights) + PROCESS_BYTES[kind],
-        build=COPIES_TO_BUILD * weights + PROCESS_BYTES[kind] if plan.part is not None else 0,
+        run=int(takes.copies * weights) + takes.process,
+        build=COPIES_TO_BUILD * weights + takes.process if plan.part is not None else 0,
     )
 
 
@@ -83,11 +76,17 @@ def check_needs(needs: Needs, facts: Facts, *, ignore_memory: bool = False) -> N
         )
 
 
+def _appetite(record: BackendRecord) -> Appetite:
+    assert record.appetite is not None  # every back end of this package has one
+    return record.appetite
+
+
 def _venv_bytes(package: Package, plan: Plan) -> int:
-    if not package.wheelhouse:
-        most = max(VENV_BYTES.values())
-        return sum(VENV_BYTES.get(extra, most) for extra in plan.extras.split(","))
-    return PIP_BYTES + sum(_unpacked_sizes(package))
+    """Of what the wheelhouse holds; else by extra."""
+    if package.wheelhouse:
+        return PIP_BYTES + sum(_unpacked_sizes(package))
+    known = {record.extra: _appetite(record).environment for record in RECORDS.values()}
+    return sum(known.get(extra, EXTRA_BYTES) for extra in plan.extras.split(","))
 
 
 def _unpacked_sizes(package: Package) -> Iterator[int]:

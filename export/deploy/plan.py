@@ -11,8 +11,9 @@ from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.package import Package
 from spit_edge.export.deploy.target import DeployOptions, Facts
 from spit_edge.plugins.plugin_library import PluginLibrary
-from spit_edge.runtime.cuda.gpu import bindings_for
-from spit_edge.runtime.engines.record import BACKEND_PARTS, Part
+from spit_edge.runtime.backends.records import RECORDS, BackendRecord
+from spit_edge.runtime.bundle.manifest import Part
+from spit_edge.runtime.cuda.driver import bindings_for
 
 OLDEST_TENSORRT = 10
 
@@ -62,18 +63,24 @@ def make_plan(package: Package, facts: Facts, options: DeployOptions) -> Plan:
             "this is a Jetson, but the account there cannot use its GPU: sudo usermod -aG "
             "video,render USER, and log in again; or deploy for the CPU with --no-engine"
         )
-    backend = options.backend or ("onnxruntime" if obstacle else "tensorrt")
-    part = BACKEND_PARTS.get(backend)
+    backend = _record(options.backend or ("onnxruntime" if obstacle else "tensorrt"))
+    if refusal := backend.refusal(package.bundle.manifest.precision):
+        raise DeployError(refusal)
+    if backend.gpu and facts.gpu is None:
+        raise DeployError(f"the backend {backend.name} needs a GPU: {obstacle}")
+    part = backend.part if backend.artefact is not None else None
     if part is not None and obstacle is not None:
-        raise DeployError(f"the backend {backend} needs an engine, and there is none: {obstacle}")
+        raise DeployError(
+            f"the backend {backend.name} needs an engine, and there is none: {obstacle}"
+        )
     if part is None and options.engine == "now":
         if obstacle is None:
-            raise DeployError(f"the backend {backend} has no engine: leave out --engine-now")
+            raise DeployError(f"the backend {backend.name} has no engine: leave out --engine-now")
         raise DeployError(f"no engine can be built on the device: {obstacle}")
     if part is None and obstacle is not None:
         remarks.append(f"no engine and no plugin library, because of {obstacle}")
     prebuilt = build_sm = None
-    if part is not None and facts.gpu is not None and package.bundle.manifest.contracts:
+    if backend.plugins and facts.gpu is not None and package.bundle.manifest.contracts:
         prebuilt, why_not = _prebuilt(package.plugins, facts, package.bundle.manifest.contracts)
         remarks += why_not if prebuilt is None else []
         build_sm = None if prebuilt else facts.gpu.sm
@@ -91,9 +98,18 @@ def make_plan(package: Package, facts: Facts, options: DeployOptions) -> Plan:
             )
         install = package.sources
         remarks.append("the device compiles the runtime, because no wheel was given")
-    extras = ",".join(["tensorrt" if part is not None else backend, *options.extras])
-    requires = _requires(facts, with_bindings=part is not None)
-    return Plan(install, extras, requires, backend, part, prebuilt, build_sm, tuple(remarks))
+    assert backend.extra is not None
+    extras = ",".join(dict.fromkeys([backend.extra, *options.extras]))
+    requires = _requires(facts, with_bindings=backend.gpu)
+    return Plan(install, extras, requires, backend.name, part, prebuilt, build_sm, tuple(remarks))
+
+
+def _record(name: str) -> BackendRecord:
+    """Only this package travels, so that back ends of others are none there."""
+    if name not in RECORDS:
+        known = ", ".join(sorted(RECORDS))
+        raise DeployError(f"there is no backend {name!r} on devices: choose one of {known}")
+    return RECORDS[name]
 
 
 def _requires(facts: Facts, *, with_bindings: bool) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy.errors import DeployError
+from spit_edge.runtime.cuda.driver import dotted
 
 HOME = "spit-edge"
 """Folder, in the user's home on the device, of services for which none is named."""
@@ -119,8 +120,7 @@ class Facts(Struct, frozen=True):
         if self.gpu is None:
             parts.append("no GPU")
         else:
-            cuda = f"{self.gpu.cuda // 1000}.{self.gpu.cuda % 1000 // 10}"
-            parts.append(f"GPU sm_{self.gpu.sm} with CUDA up to {cuda}")
+            parts.append(f"GPU sm_{self.gpu.sm} with CUDA up to {dotted(self.gpu.cuda)}")
         parts.append(f"{size_text(self.disk_free)} of disk free")
         if self.memory_free is not None:
             parts.append(f"{size_text(self.memory_free)} of memory free")

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spit_edge.export.graph.trunk import BLOCK_PRODUCTS, DTYPES, TrunkGraph, product_names
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Precision
 from spit_edge.runtime.errors import BundleError
@@ -92,15 +92,7 @@ class OnnxRuntimeLayers:
             raise BundleError(f"{bundle.trunk} has no value {missing[0]}: export the bundle again")
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # errors come as exceptions
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(bundle.path.resolve())
-        )
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model.SerializeToString(), weights=bundle.path)
 
     def values(self, tokens: Tensor, counts: Tensor, names: Sequence[str]) -> dict[str, Any]:
         feeds = {"tokens": tokens.numpy(), "num_tokens": counts.numpy()}

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Backend, Outputs
+from spit_edge.runtime.backends.protocol import Backend, Outputs
 
 IN_FLIGHT = 2
 """One batch that is computed and one that waits for it."""

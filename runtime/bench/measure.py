@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable
 from spit_edge.runtime.pictures.images import Pixels
 from spit_edge.runtime.session import Session, Ticket
@@ -119,7 +119,7 @@ def measure_stages(
 def used_gpu_memory() -> int | None:
     """Bytes in use on the GPU, by all processes; None without one."""
     try:
-        gpu = current_device()
+        gpu = current_gpu()
     except BackendUnavailable:
         return None
     return gpu.total_memory - gpu.free_memory

@@ -11,7 +11,7 @@ from spit_edge.base.files import json_file
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.runtime.bench.measure import Latency, Throughput
-from spit_edge.runtime.jetson.board import Jetson
+from spit_edge.runtime.jetson.board import Board
 from spit_edge.runtime.jetson.power_meter import Power
 
 
@@ -44,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gpu_memory: int | None
     energy: Energy | None
     gpu: str | None
-    jetson: Jetson | None
+    jetson: Board | None
     versions: dict[str, str]
 
 

@@ -17,6 +17,8 @@ SCHEMA_VERSION = 1
 
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Part = Literal["full", "trunk"]
+"""Which graph: from images on, or from tokens on, which needs no plugins."""
 """Types of a trunk's matrix products."""
 
 Positive = Annotated[int, Meta(gt=0)]
@@ -110,7 +112,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gradient: bool
     classes: Positive
     precision: Precision
-    part: Literal["full", "trunk"]
+    part: Part
     inputs: Annotated[list[TensorSpec], Meta(min_length=1)]
     outputs: Annotated[list[TensorSpec], Meta(min_length=1)]
     token_budget: Positive

@@ -17,7 +17,7 @@ from spit_edge.base.files import whole_file
 from spit_edge.base.install import installed_versions
 from spit_edge.base.memory import peak_resident_memory
 from spit_edge.base.progress import Steps, console
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.registry import backend_names
 from spit_edge.runtime.bench.measure import (
     IN_FLIGHT,
     Latency,
@@ -30,9 +30,9 @@ from spit_edge.runtime.bench.measure import (
 )
 from spit_edge.runtime.bench.report import Energy, Report, encode, tables
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable, ImageError
-from spit_edge.runtime.jetson.board import find_jetson
+from spit_edge.runtime.jetson.board import find_board
 from spit_edge.runtime.jetson.power_meter import Power, mean_power, power_meter
 from spit_edge.runtime.parity.self_check import read_check
 from spit_edge.runtime.pictures.images import Pixels, load_fitted
@@ -116,7 +116,7 @@ def bench(options: argparse.Namespace, steps: Steps) -> Report:
         gpu_memory=_growth(gpu_before, gpu_after),
         energy=None if power is None else _energy(power, rate),
         gpu=_gpu(),
-        jetson=find_jetson(),
+        jetson=find_board(),
         versions=dict(_versions()),
     )
 
@@ -167,10 +167,10 @@ def _with_power(
 
 def _gpu() -> str | None:
     try:
-        device = current_device()
+        gpu = current_gpu()
     except BackendUnavailable:
         return None
-    return f"{device.name}, SM {device.sm}, CUDA {device.driver_cuda}"
+    return f"{gpu.name}, SM {gpu.sm}, CUDA {gpu.driver_cuda}"
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -25,10 +25,10 @@ from spit_edge.plugins.plugin_library import (
     find_library,
     read_library,
 )
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
-from spit_edge.runtime.jetson.board import find_jetson
+from spit_edge.runtime.jetson.board import find_board
 
 _Found = TypeVar("_Found")
 State = Literal["fine", "missing", "broken"]
@@ -76,12 +76,12 @@ def examine(library: Path | None = None) -> list[Finding]:
             findings.append(replace(found, needed=not flavours))
         else:
             findings.append(Finding(found.title, "fine", found.version, needed=True))
-    device = _attempt("GPU", current_device, needed=True)
-    findings.append(_gpu(device) if isinstance(device, Device) else device)
-    plugins = _attempt("plugin library", lambda: _library(library, device), needed=True)
+    gpu = _attempt("GPU", current_gpu, needed=True)
+    findings.append(_gpu(gpu) if isinstance(gpu, Gpu) else gpu)
+    plugins = _attempt("plugin library", lambda: _library(library, gpu), needed=True)
     findings.append(_described(plugins) if isinstance(plugins, PluginLibrary) else plugins)
-    findings.append(_build_tools(device.sm if isinstance(device, Device) else None))
-    if isinstance(device, Device):
+    findings.append(_build_tools(gpu.sm if isinstance(gpu, Gpu) else None))
+    if isinstance(gpu, Gpu):
         findings += _trials(plugins, flavours)
     return findings
 
@@ -105,9 +105,9 @@ def findings_table(findings: Sequence[Finding]) -> Table:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "fine", f"{platform.system()} {platform.machine()}")
-    jetson = find_jetson()
-    if jetson is not None:
-        yield Finding("Jetson", "fine", str(jetson))
+    board = find_board()
+    if board is not None:
+        yield Finding("Jetson", "fine", str(board))
     yield Finding("Python", "fine", platform.python_version())
     versions = installed_versions("spit-edge", *_PACKAGES)
     yield Finding("packages", "fine", ", ".join(map(" ".join, versions.items())))
@@ -120,15 +120,15 @@ def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) ->
         return Finding(topic, "missing", str(error), needed)
 
 
-def _gpu(device: Device) -> Finding:
-    memory = f"{size_text(device.free_memory)} of {size_text(device.total_memory)} free"
-    cuda = f"driver up to CUDA {device.driver_cuda}, runtime {device.runtime_cuda}"
-    return Finding("GPU", "fine", f"{device.name}, SM {device.sm}, {memory}, {cuda}", needed=True)
+def _gpu(gpu: Gpu) -> Finding:
+    memory = f"{size_text(gpu.free_memory)} of {size_text(gpu.total_memory)} free"
+    cuda = f"driver up to CUDA {gpu.driver_cuda}, runtime {gpu.runtime_cuda}"
+    return Finding("GPU", "fine", f"{gpu.name}, SM {gpu.sm}, {memory}, {cuda}", needed=True)
 
 
-def _library(given: Path | None, device: object) -> PluginLibrary:
+def _library(given: Path | None, gpu: object) -> PluginLibrary:
     library = read_library(given or find_library())
-    library.check(architecture=device.sm if isinstance(device, Device) else None)
+    library.check(architecture=gpu.sm if isinstance(gpu, Gpu) else None)
     return library
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from spit_edge.base.progress import Steps
 from spit_edge.base.sizes import size_text
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import current_device
-from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
+from spit_edge.runtime.bundle.manifest import Part
+from spit_edge.runtime.cuda.gpu import current_gpu
+from spit_edge.runtime.engines.build import EngineOrder, build_engine, ensure_engine, target_gpu
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 from spit_edge.runtime.engines.plugin_libraries import PluginMissing
-from spit_edge.runtime.engines.record import Choices, Part
-from spit_edge.runtime.engines.store import StoredEngine, find_engine
-from spit_edge.runtime.errors import BackendUnavailable, EngineError
+from spit_edge.runtime.engines.record import Choices
+from spit_edge.runtime.engines.store import StoredEngine
+from spit_edge.runtime.errors import BackendUnavailable
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,24 +91,8 @@ def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
         verbose=options.verbose,
     )
     if options.rebuild:
-        return build_engine(order, target_device(order), steps)
+        return build_engine(order, target_gpu(order), steps)
     return ensure_engine(order, steps)
-
-
-def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
-    """The engine that is wanted, built unless there is one that fits.
-
-    Raises EngineError, BundleError or BackendUnavailable.
-    """
-    device = target_device(order)
-    try:
-        stored = find_engine(order.bundle, order.part, order.platform(device))
-    except EngineError as error:
-        _say(steps, str(error).partition(": python -m")[0])
-    else:
-        if stored.record.choices == order.choices:
-            return stored
-    return build_engine(order, device, steps)
 
 
 def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
@@ -117,22 +102,19 @@ def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
     Raises EngineError where TensorRT fails.
     """
     try:
-        flavour, device = find_flavour(), current_device()
+        flavour, gpu = find_flavour(), current_gpu()
         bundle = Bundle.open(path, verify=False)
         order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
-        return build_engine(order, device, steps)
+        return build_engine(order, gpu, steps)
     except (BackendUnavailable, PluginMissing) as error:
-        _say(steps, f"no engine, because {error}; on the device: python -m runtime engine {path}")
+        line = f"no engine, because {error}; on the device: python -m runtime engine {path}"
+        steps.console.print(line, markup=False, soft_wrap=True)
         return None
 
 
 def _usual_part(bundle: Bundle, flavour: Flavour) -> Part:
     """The full graph, unless there is only the trunk or no way to run plugins."""
     return "trunk" if flavour.is_rtx or bundle.manifest.part == "trunk" else "full"
-
-
-def _say(steps: Steps, line: str) -> None:
-    steps.console.print(line, markup=False, soft_wrap=True)
 
 
 def engine_line(stored: StoredEngine) -> str:

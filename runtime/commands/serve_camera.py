@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
-from spit_edge.runtime.backends.backend import backend_names
+from spit_edge.runtime.backends.registry import backend_names
 from spit_edge.runtime.camera.frame_queue import DROPS, Drop, FrameQueue
 from spit_edge.runtime.camera.outputs import JsonLines, LabelFolder, OverlayFolder, Sink
 from spit_edge.runtime.camera.pacing import Clock, Pace

@@ -1,4 +1,4 @@
-"""The CUDA runtime, as far as the runners need it: streams, events, graphs, devices.
+"""The CUDA runtime, as far as the runners need it: streams, events, graphs, GPUs.
 
 Every call's status is checked.  An object owns one handle, released once: by ``close``, at the end
 of a ``with`` block, or with the object.
@@ -31,10 +31,11 @@ NO_CUDA = {
 
 @cache
 def runtime_api() -> Any:
-    """The module ``cuda.bindings.runtime``; BackendUnavailable if it is not installed."""
+    """The module ``cuda.bindings.runtime``; BackendUnavailable if it cannot be loaded."""
     try:
         from cuda.bindings import runtime
-    except ImportError as error:
+    # A library that the bindings load may be missing, which is no ImportError.
+    except Exception as error:
         raise BackendUnavailable(
             f"CUDA's Python bindings cannot be loaded ({error}): {pip_install('tensorrt')}"
         ) from error
@@ -116,9 +117,8 @@ class Event(Owned):
 
     def record(self, stream: Stream | int) -> None:
         """Mark the end of what ``stream`` has been given so far."""
-        call(
-            "cudaEventRecord", self.handle, stream.handle if isinstance(stream, Stream) else stream
-        )
+        handle = stream.handle if isinstance(stream, Stream) else stream
+        call("cudaEventRecord", self.handle, handle)
 
     def synchronize(self) -> None:
         """Wait until the marked point is reached; raises what went wrong before it."""
@@ -185,11 +185,11 @@ def _captured(stream: Stream, work: Callable[[], None]) -> Any:
         api.cudaGraphDestroy(graph)
 
 
-def device_index() -> int:
+def gpu_index() -> int:
     """Number of the GPU that this thread works on."""
     return int(call("cudaGetDevice"))
 
 
-def use_device(index: int) -> None:
+def use_gpu(index: int) -> None:
     """Let this thread work on GPU number ``index``: every thread chooses for itself."""
     call("cudaSetDevice", index)

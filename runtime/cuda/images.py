@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from spit_edge.runtime.cuda.api import Event, Stream, call, device_index, runtime_api
+from spit_edge.runtime.cuda.api import Event, Stream, call, gpu_index, runtime_api
 from spit_edge.runtime.errors import ImageError
 
 _DLPACK_CUDA = (2, 13)
@@ -21,7 +21,7 @@ _LEGACY_STREAM = 1
 
 
 @dataclass(frozen=True)
-class DeviceImages:
+class GpuImages:
     """uint8 [B, 3, H, W], contiguous, on the GPU; ``owner`` keeps the memory alive."""
 
     address: int
@@ -31,11 +31,11 @@ class DeviceImages:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, span: slice) -> DeviceImages:
+    def __getitem__(self, span: slice) -> GpuImages:
         start, stop, step = span.indices(len(self))
         assert step == 1
         image = math.prod(self.shape[1:])
-        return DeviceImages(
+        return GpuImages(
             self.address + start * image, (max(stop - start, 0), *self.shape[1:]), self.owner
         )
 
@@ -48,7 +48,7 @@ def on_gpu(images: object) -> bool:
     return hasattr(images, "__cuda_array_interface__")
 
 
-def adopt(images: Any, height: int, width: int, stream: Stream) -> DeviceImages:
+def adopt(images: Any, height: int, width: int, stream: Stream) -> GpuImages:
     """``images``, for which :func:`on_gpu` holds; ``stream`` will wait until they are computed.
 
     The memory must not be written before the result is there.  Raises ImageError unless they are
@@ -71,7 +71,7 @@ def adopt(images: Any, height: int, width: int, stream: Stream) -> DeviceImages:
         raise ImageError("images on the GPU must be contiguous: copy them into a contiguous array")
     _check_device(address)
     batch, channels, rows, columns = shape
-    return DeviceImages(address, (batch, channels, rows, columns), owner)
+    return GpuImages(address, (batch, channels, rows, columns), owner)
 
 
 _Found = tuple[int, str, tuple[int, ...], "tuple[int, ...] | None", object]
@@ -147,8 +147,8 @@ def _check_device(address: int) -> None:
     kinds = runtime_api().cudaMemoryType
     if attributes.type not in (kinds.cudaMemoryTypeDevice, kinds.cudaMemoryTypeManaged):
         raise ImageError("the images' memory is not on a GPU, though they say so")
-    if attributes.device != device_index():
+    if attributes.device != gpu_index():
         raise ImageError(
             f"the images lie on GPU {attributes.device}, but this session works on "
-            f"GPU {device_index()}"
+            f"GPU {gpu_index()}"
         )

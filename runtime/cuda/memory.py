@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from spit_edge.runtime.cuda.api import Owned, Stream, call, runtime_api
 
 
-class DeviceMemory(Owned):
+class GpuMemory(Owned):
     """Bytes on the GPU, aligned to 256 bytes; none are allocated for a size of 0."""
 
     def __init__(self, size: int) -> None:
@@ -21,11 +21,11 @@ class DeviceMemory(Owned):
 
     @property
     def address(self) -> int:
-        """Device address of the first byte; 0 if there is none."""
+        """GPU address of the first byte; 0 if there is none."""
         return int(self.handle)
 
 
-class DeviceArray(DeviceMemory):
+class GpuArray(GpuMemory):
     """An array on the GPU, contiguous, its values arbitrary at first."""
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -56,30 +56,30 @@ class PinnedArray(Owned):
         return self._view
 
     @classmethod
-    def like(cls, array: DeviceArray) -> PinnedArray:
+    def like(cls, array: GpuArray) -> PinnedArray:
         """One to copy ``array`` from or to."""
         return cls(array.shape, array.dtype)
 
 
-def upload(values: NDArray[Any], pinned: PinnedArray, device: DeviceArray, stream: Stream) -> None:
+def upload(values: NDArray[Any], pinned: PinnedArray, array: GpuArray, stream: Stream) -> None:
     """Give ``stream`` the copy of ``values``, rows of both arrays, to the GPU.
 
     ``pinned`` must not be in use by an earlier copy.
     """
     pinned.view[: len(values)] = values
     kind = runtime_api().cudaMemcpyKind.cudaMemcpyHostToDevice
-    size = len(values) * device.row_bytes
-    call("cudaMemcpyAsync", device.address, pinned.handle, size, kind, stream.handle)
+    size = len(values) * array.row_bytes
+    call("cudaMemcpyAsync", array.address, pinned.handle, size, kind, stream.handle)
 
 
 def copy(source: int, target: int, size: int, stream: Stream) -> None:
-    """Give ``stream`` a copy of ``size`` bytes from one device address to another."""
+    """Give ``stream`` a copy of ``size`` bytes from one GPU address to another."""
     kind = runtime_api().cudaMemcpyKind.cudaMemcpyDeviceToDevice
     call("cudaMemcpyAsync", target, source, size, kind, stream.handle)
 
 
-def download(device: DeviceArray, pinned: PinnedArray, rows: int, stream: Stream) -> None:
+def download(array: GpuArray, pinned: PinnedArray, rows: int, stream: Stream) -> None:
     """Give ``stream`` the copy of the first ``rows`` entries from the GPU."""
     kind = runtime_api().cudaMemcpyKind.cudaMemcpyDeviceToHost
-    size = rows * device.row_bytes
-    call("cudaMemcpyAsync", pinned.handle, device.address, size, kind, stream.handle)
+    size = rows * array.row_bytes
+    call("cudaMemcpyAsync", pinned.handle, array.address, size, kind, stream.handle)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spit_edge.base.progress import Steps
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.bundle.manifest import Part
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.engines.callbacks import (
     BuildPhases,
     Log,
@@ -19,7 +20,7 @@ from spit_edge.runtime.engines.callbacks import (
     without_collection,
 )
 from spit_edge.runtime.engines.config import add_profile, configure, profile_of
-from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.engines.flavour import Flavour, find_flavour
 from spit_edge.runtime.engines.network import check_products, parse
 from spit_edge.runtime.engines.plugin_libraries import (
     check_libraries,
@@ -30,7 +31,6 @@ from spit_edge.runtime.engines.plugin_libraries import (
 from spit_edge.runtime.engines.record import (
     Choices,
     EngineRecord,
-    Part,
     Platform,
     ShapeRange,
     key,
@@ -41,10 +41,12 @@ from spit_edge.runtime.engines.store import (
     StoredEngine,
     cache_path,
     engine_entry,
+    find_engine,
     load_cache,
     save_cache,
     save_engine,
 )
+from spit_edge.runtime.errors import EngineError
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -73,11 +75,11 @@ class EngineOrder:
         """The plugin libraries that the engine needs."""
         return plugin_libraries(self.bundle, self.plugins) if self.part == "full" else []
 
-    def platform(self, device: Device | None) -> Platform:
-        """What the engine is to run on; ``device`` None: the capabilities asked for."""
+    def platform(self, gpu: Gpu | None) -> Platform:
+        """What the engine is to run on; ``gpu`` None: the capabilities asked for."""
         plugins = library_hashes(self.libraries())
-        if device is not None:
-            return Platform.of(self.flavour, device, plugins)
+        if gpu is not None:
+            return Platform.of(self.flavour, gpu, plugins)
         return Platform(
             flavour=self.flavour.name,
             tensorrt=self.flavour.version,
@@ -88,25 +90,25 @@ class EngineOrder:
         )
 
 
-def target_device(order: EngineOrder) -> Device | None:
+def target_gpu(order: EngineOrder) -> Gpu | None:
     """The GPU to build for, None if others were asked for; BackendUnavailable if there is none."""
-    return None if order.capabilities else current_device()
+    return None if order.capabilities else current_gpu()
 
 
-def build_engine(order: EngineOrder, device: Device | None, steps: Steps) -> StoredEngine:
+def build_engine(order: EngineOrder, gpu: Gpu | None, steps: Steps) -> StoredEngine:
     """Build an engine and write it into the bundle.
 
-    device  the GPU it is for, or None with ``order.capabilities``
+    gpu     the GPU it is for, or None with ``order.capabilities``
 
     Raises EngineError, BundleError, or KeyboardInterrupt; then the bundle is as it was.
     """
-    platform = order.platform(device)
+    platform = order.platform(gpu)
     sources = sources_of(order.bundle, order.part)
     start = time.perf_counter()
     phases = BuildPhases(steps.console)
     what = f"building the {order.part} engine with {order.flavour}"
     with steps.step(what, phases.bars), without_collection():
-        built = _interruptible(lambda: _build(order, device, phases), phases)
+        built = _interruptible(lambda: _build(order, gpu, phases), phases)
     record = EngineRecord(
         part=order.part,
         platform=platform,
@@ -120,6 +122,33 @@ def build_engine(order: EngineOrder, device: Device | None, steps: Steps) -> Sto
     )
     name = key(platform, order.part)
     return save_engine(order.bundle.path / FOLDER, name, built.data, record)
+
+
+def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
+    """The engine that is wanted, built unless there is one that fits.
+
+    Raises EngineError, BundleError or BackendUnavailable.
+    """
+    gpu = target_gpu(order)
+    try:
+        stored = find_engine(order.bundle, order.part, order.platform(gpu))
+    except EngineError as error:
+        reason = str(error).partition(": python -m")[0]
+        steps.console.print(reason, markup=False, soft_wrap=True)
+    else:
+        if stored.record.choices == order.choices:
+            return stored
+    return build_engine(order, gpu, steps)
+
+
+def make_full_engine(bundle: Bundle, steps: Steps) -> Path:
+    """:func:`ensure_engine` of the full graph, with the first TensorRT that there is."""
+    return ensure_engine(EngineOrder(bundle, "full", find_flavour()), steps).path
+
+
+def make_trunk_engine(bundle: Bundle, steps: Steps) -> Path:
+    """:func:`ensure_engine` of the trunk, with the first TensorRT that there is."""
+    return ensure_engine(EngineOrder(bundle, "trunk", find_flavour()), steps).path
 
 
 @dataclass(frozen=True)
@@ -141,21 +170,21 @@ def _interruptible(work: Callable[[], _Result], phases: BuildPhases) -> _Result:
             raise
 
 
-def _build(order: EngineOrder, device: Device | None, phases: BuildPhases) -> _Built:
+def _build(order: EngineOrder, gpu: Gpu | None, phases: BuildPhases) -> _Built:
     flavour, manifest, libraries = order.flavour, order.bundle.manifest, order.libraries()
     log = Log.of(flavour, verbose=order.verbose)
     builder: trt.Builder = _builder(flavour, log)
     if order.part == "full":
-        check_libraries(libraries, manifest.contracts, device.sm if device else None)
+        check_libraries(libraries, manifest.contracts, gpu.sm if gpu else None)
         load_plugins(flavour, builder.get_plugin_registry(), libraries, manifest.contracts, log)
     graph = order.bundle.trunk if order.part == "trunk" else order.bundle.model
     # The parser holds the weights, so it has to live until the engine is built.
     network, _parser = parse(flavour, builder, graph, log)
     config = builder.create_builder_config()
-    configure(flavour, config, order.choices, device, order.capabilities, libraries)
+    configure(flavour, config, order.choices, gpu, order.capabilities, libraries)
     profile = profile_of(network, manifest)
     add_profile(flavour, builder, config, profile)
-    cache = cache_path(key(order.platform(device), "trunk")) if device else None
+    cache = cache_path(key(order.platform(gpu), "trunk")) if gpu else None
     _held = load_cache(flavour, config, cache) if cache else None
     config.progress_monitor = progress_monitor(flavour, phases)
     # IHostMemory, which offers its bytes as a buffer.

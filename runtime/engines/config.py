@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spit_edge.runtime.bundle.manifest import Manifest
-from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.cuda.gpu import Gpu
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.record import Choices, ShapeRange
 from spit_edge.runtime.errors import EngineError
@@ -24,14 +24,14 @@ def configure(
     flavour: Flavour,
     config: trt.IBuilderConfig,
     choices: Choices,
-    device: Device | None,
+    gpu: Gpu | None,
     capabilities: Sequence[int],
     libraries: Sequence[Path],
 ) -> None:
     """Set everything but profile, timing cache and progress.
 
-    device        None: none is at hand
-    capabilities  of the GPUs to build for, TensorRT-RTX only; none means ``device``
+    gpu           None: none is at hand
+    capabilities  of the GPUs to build for, TensorRT-RTX only; none means ``gpu``
 
     Raises EngineError for what this TensorRT cannot do.
     """
@@ -39,9 +39,9 @@ def configure(
     # Float32 means float32: TF32 products are off by more than the gates allow.
     config.clear_flag(module.BuilderFlag.TF32)
     config.builder_optimization_level = choices.optimization_level
-    if device is not None:
+    if gpu is not None:
         config.set_memory_pool_limit(
-            module.MemoryPoolType.WORKSPACE, int(WORKSPACE_SHARE * device.free_memory)
+            module.MemoryPoolType.WORKSPACE, int(WORKSPACE_SHARE * gpu.free_memory)
         )
     if flavour.is_rtx:
         _choose_gpus(flavour, config, choices, capabilities)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from spit_edge.base.files import json_file
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.bundle.manifest import FileEntry, Name, Positive, Sha256
-from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.bundle.manifest import FileEntry, Name, Part, Positive, Sha256
+from spit_edge.runtime.cuda.gpu import Gpu
 from spit_edge.runtime.engines.flavour import Flavour, FlavourName, version_numbers
 from spit_edge.runtime.errors import BundleError, EngineError
-
-Part = Literal["full", "trunk"]
-"""Which graph an engine is of: from images on, or from tokens on, which needs no plugins."""
-
-BACKEND_PARTS: dict[str, Part] = {"tensorrt": "full", "tensorrt-split": "trunk"}
-"""The back ends that need an engine, and of which graph."""
 
 AMPERE = 80
 
@@ -40,14 +33,14 @@ class Platform(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     plugins: dict[Name, Sha256]
 
     @classmethod
-    def of(cls, flavour: Flavour, device: Device, plugins: dict[str, str]) -> Platform:
+    def of(cls, flavour: Flavour, gpu: Gpu, plugins: dict[str, str]) -> Platform:
         """This machine."""
         return cls(
             flavour=flavour.name,
             tensorrt=flavour.version,
-            gpu=device.name,
-            sm=[device.sm],
-            cuda=device.driver_cuda,
+            gpu=gpu.name,
+            sm=[gpu.sm],
+            cuda=gpu.driver_cuda,
             plugins=plugins,
         )
 
@@ -71,6 +64,7 @@ class ShapeRange(Struct, frozen=True, forbid_unknown_fields=True):
 class EngineRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of an engine's JSON file.
 
+    part      which graph it is of
     sources   SHA-256 of the bundle's files that it was built from
     products  matrix products by type, as {"HALF": 13, "FLOAT": 1}
     layers    of the network before it was optimised

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spit_edge.base.errors import FileError
 from spit_edge.base.files import file_sha256, write_whole
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.bundle.manifest import FileEntry
+from spit_edge.runtime.bundle.manifest import FileEntry, Part
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.record import (
     EngineRecord,
-    Part,
     Platform,
     decode,
     encode,
@@ -81,7 +81,7 @@ def engine_entry(data: memoryview) -> FileEntry:
 def save_engine(folder: Path, name: str, data: memoryview, record: EngineRecord) -> StoredEngine:
     """Write ``name.engine`` and ``name.json``; an older engine of that name is replaced.
 
-    Raises EngineError; then nothing has changed.
+    Raises FileError; then nothing has changed.
     """
     engine = folder / f"{name}.engine"
     write_whole({engine: data, folder / f"{name}.json": encode(record)})
@@ -148,5 +148,5 @@ def save_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> None
     cache = config.get_timing_cache()
     content: Any = None if cache is None else cache.serialize()
     if content is not None:
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(FileError):
             write_whole({path: memoryview(content).cast("B")})

@@ -28,7 +28,7 @@ _SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Jetson:
+class Board:
     """What could be found out; None where the device does not say.
 
     memory  bytes, which CPU and GPU share
@@ -75,7 +75,7 @@ def command_output(command: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def find_jetson(root: Path = Path("/"), run: Run = command_output) -> Jetson | None:
+def find_board(root: Path = Path("/"), run: Run = command_output) -> Board | None:
     """The Jetson that this is; None elsewhere.
 
     root  where its file system is
@@ -87,7 +87,7 @@ def find_jetson(root: Path = Path("/"), run: Run = command_output) -> Jetson | N
         return None
     packages = installed_packages(run(_dpkg_query()))
     l4t = l4t_version(release) or _l4t_of_package(packages)
-    return Jetson(
+    return Board(
         model=model or None,
         jetpack=jetpack_version(packages, l4t),
         l4t=l4t,

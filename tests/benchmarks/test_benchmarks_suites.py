@@ -19,9 +19,13 @@ from benchmarks.results import read_results
 from benchmarks.suite import Settings
 from benchmarks.trunk import matrix_operations
 from benchmarks.trunk_runtimes import onnxruntime_trunk, openvino_trunks, quantised, torch_trunks
+from spit_edge.base.progress import Steps
 from spit_edge.export.reference import model_of
+from spit_edge.runtime.backends.registry import make_artefact
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.engines import build as engines
 from spit_edge.runtime.engines.flavour import Flavour
+from spit_edge.runtime.engines.store import StoredEngine
 from spit_edge.runtime.errors import BackendUnavailable, BundleError
 from spit_edge.spit_ref import load_model
 
@@ -118,11 +122,11 @@ def test_without_any_back_end_there_are_reasons(bundle, tmp_path, monkeypatch) -
 
 def test_engines_are_built_for_back_ends_that_need_one(bundle, monkeypatch) -> None:
     orders = []
-    monkeypatch.setattr(bundles, "find_flavour", lambda: Flavour("tensorrt", "10.3.0", None))
-    monkeypatch.setattr(bundles, "ensure_engine", lambda order, _: orders.append(order.part))
-    for backend in end_to_end.BACKENDS:
-        bundles.make_engine(bundle, backend)
-    assert orders == ["full", "trunk"]
+    stored = StoredEngine(bundle.path / "e.engine", None)
+    monkeypatch.setattr(engines, "find_flavour", lambda: Flavour("tensorrt", "10.3.0", None))
+    monkeypatch.setattr(engines, "ensure_engine", lambda o, _: orders.append(o.part) or stored)
+    made = [make_artefact(name, bundle, Steps(quiet=True)) for name in end_to_end.BACKENDS]
+    assert orders == ["full", "trunk"] and set(made) == {None, stored.path}
 
 
 def test_bundles_that_fail_are_not_measured(tmp_path, monkeypatch) -> None:

@@ -18,14 +18,14 @@ from spit_edge.base.progress import Steps
 from spit_edge.plugins.plugin_build import PluginBuildError, build_plugins, find_build
 from spit_edge.plugins.plugin_library import FILE_NAME
 from spit_edge.runtime import BackendUnavailable
+from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.engines.build import EngineOrder, build_engine
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
 
 HEIGHT, WIDTH = 96, 128
-PARTS = {"tensorrt": "full", "tensorrt-split": "trunk"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,18 +41,18 @@ def impossible(reason: object) -> NoReturn:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def device() -> Device:
+def gpu() -> Gpu:
     try:
-        return current_device()
+        return current_gpu()
     except BackendUnavailable as error:
         impossible(error)
 
 
 @pytest.fixture(scope="session")
-def plugins_file(device: Device, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plugins_file(gpu: Gpu, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plugin library, compiled for this GPU."""
     try:
-        build = find_build(architectures=[device.sm])
+        build = find_build(architectures=[gpu.sm])
         return build_plugins(build, tmp_path_factory.mktemp("plugins") / FILE_NAME).path
     except PluginBuildError as error:
         impossible(error)
@@ -67,7 +67,7 @@ def library(plugins_file: Path) -> TokenizerLibrary:
 def engine_bundle(
     make_bundle: Callable[..., Any],
     plugins_file: Path,
-    device: Device,
+    gpu: Gpu,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Bundle]:
     """A bundle of ``spit_tiny`` with the engine of a back end; keywords of BuildOptions."""
@@ -82,8 +82,8 @@ def engine_bundle(
             (folder / "plugins").mkdir()
             shutil.copy(plugins_file, folder / "plugins")
             bundle = Bundle.open(folder)
-            order = EngineOrder(bundle, PARTS[backend], _flavour(backend))
-            build_engine(order, device, Steps(quiet=True))
+            order = EngineOrder(bundle, RECORDS[backend].part, _flavour(backend))
+            build_engine(order, gpu, Steps(quiet=True))
             made[key] = bundle
         return made[key]
 

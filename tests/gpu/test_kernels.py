@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import numpy as np
 import pytest
 
 from spit_edge import plugins
-from spit_edge.runtime.cuda.api import Stream
 from spit_edge.runtime.cuda.kernels import (
     FLOAT32,
     INTERPOLATIONS,
-    PIXELS,
     SpitFeatures,
-    SpitImages,
     SpitMerge,
     SpitVoronoi,
-    TokenizerLibrary,
 )
-from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
+from spit_edge.runtime.cuda.op_runs import OpRuns, images_on_gpu
 
 SIZES = [(1, 1), (1, 70), (37, 3), (96, 128), (224, 224), (513, 257)]
-
-
-class Bench:
-    """Arrays on the GPU for one run of an op."""
-
-    def __init__(self, library: TokenizerLibrary) -> None:
-        self.library, self.stack = library, ExitStack()
-        self.stream = self.stack.enter_context(Stream())
-
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
-
-    def array(self, shape: tuple[int, ...], dtype: object) -> DeviceArray:
-        return self.stack.enter_context(DeviceArray(shape, dtype))
-
-    def given(self, values: np.ndarray) -> DeviceArray:
-        array = self.array(values.shape, values.dtype)
-        upload(values, self.stack.enter_context(PinnedArray.like(array)), array, self.stream)
-        return array
-
-    def run(self, arguments) -> None:
-        size = self.library.workspace(arguments)
-        arguments.workspace = self.stack.enter_context(DeviceMemory(size)).address
-        self.library.enqueue(arguments, int(self.stream))
-
-    def values(self, array: DeviceArray) -> np.ndarray:
-        with PinnedArray.like(array) as pinned:
-            download(array, pinned, array.shape[0], self.stream)
-            self.stream.synchronize()
-            return pinned.view.copy()
 
 
 def pictures(height: int, width: int) -> np.ndarray:
@@ -67,24 +28,19 @@ def pictures(height: int, width: int) -> np.ndarray:
     return np.stack([noise, ramp, flat, blocks])
 
 
-def described(array: DeviceArray, kind: int = 0, pixels: str = "uint8") -> SpitImages:
-    batch, _, height, width = array.shape
-    return SpitImages(array.address, kind, PIXELS[pixels], batch, height, width)
-
-
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize(("compactness", "final_threshold"), [(0.0, 0.0), (0.25, 0.5)])
 def test_superpixels(library, height, width, compactness, final_threshold) -> None:
     images = pictures(height, width)
     choices = {"levels": 4, "compactness": compactness, "final_threshold": final_threshold}
     wanted = plugins.superpixel_merge(images, **choices)
-    with Bench(library) as bench:
-        labels = bench.array((4, height, width), np.int32)
-        counts = bench.array((4,), np.int32)
+    with OpRuns() as gpu:
+        labels = gpu.array((4, height, width), np.int32)
+        counts = gpu.array((4,), np.int32)
         places = {"labels": labels.address, "counts": counts.address}
-        bench.run(SpitMerge(images=described(bench.given(images)), **choices, **places))
-        assert bench.values(labels).tobytes() == wanted[0].tobytes()
-        assert bench.values(counts).tobytes() == wanted[1].tobytes()
+        gpu.run(library, SpitMerge(images=images_on_gpu(gpu.given(images)), **choices, **places))
+        assert gpu.values(labels).tobytes() == wanted[0].tobytes()
+        assert gpu.values(counts).tobytes() == wanted[1].tobytes()
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -102,12 +58,12 @@ def test_tokens(library, height, width, gradient, interpolation) -> None:
         gradient=bool(gradient),
         interpolation=interpolation,
     )
-    with Bench(library) as bench:
-        tokens = bench.array(wanted.shape, np.float32)
+    with OpRuns() as gpu:
+        tokens = gpu.array(wanted.shape, np.float32)
         features = SpitFeatures(
-            images=described(bench.given(images)),
-            labels=bench.given(labels).address,
-            counts=bench.given(counts).address,
+            images=images_on_gpu(gpu.given(images)),
+            labels=gpu.given(labels).address,
+            counts=gpu.given(counts).address,
             max_tokens=slots,
             bins=16,
             sigma=0.025,
@@ -117,8 +73,8 @@ def test_tokens(library, height, width, gradient, interpolation) -> None:
             tokens=tokens.address,
         )
         for _ in range(3):
-            bench.run(features)
-            assert bench.values(tokens).tobytes() == wanted.tobytes()
+            gpu.run(library, features)
+            assert gpu.values(tokens).tobytes() == wanted.tobytes()
 
 
 @pytest.mark.parametrize("pixels", ["uint8", "unit", "imagenet"])
@@ -128,24 +84,24 @@ def test_float_pixels(library, pixels) -> None:
     images *= 255 if pixels == "uint8" else 1
     images[0, 0, :4] = np.nan
     wanted = plugins.superpixel_merge(images, pixels=pixels)
-    with Bench(library) as bench:
-        labels = bench.array((2, 64, 48), np.int32)
-        counts = bench.array((2,), np.int32)
+    with OpRuns() as gpu:
+        labels = gpu.array((2, 64, 48), np.int32)
+        counts = gpu.array((2,), np.int32)
         places = {"labels": labels.address, "counts": counts.address}
-        given = described(bench.given(images), 1, pixels)
-        bench.run(SpitMerge(images=given, levels=4, **places))
-        assert bench.values(labels).tobytes() == wanted[0].tobytes()
-        assert bench.values(counts).tobytes() == wanted[1].tobytes()
+        given = images_on_gpu(gpu.given(images), pixels)
+        gpu.run(library, SpitMerge(images=given, levels=4, **places))
+        assert gpu.values(labels).tobytes() == wanted[0].tobytes()
+        assert gpu.values(counts).tobytes() == wanted[1].tobytes()
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_cells(library, height, width) -> None:
     seeds = np.array([0, -1, 2**62], np.int64)
     wanted = plugins.voronoi_tessellation(seeds.tolist(), height, width)
-    with Bench(library) as bench:
-        labels = bench.array((3, height, width), np.int32)
-        counts = bench.array((3,), np.int32)
+    with OpRuns() as gpu:
+        labels = gpu.array((3, height, width), np.int32)
+        counts = gpu.array((3,), np.int32)
         places = (labels.address, counts.address)
-        bench.run(SpitVoronoi(bench.given(seeds).address, 3, height, width, *places))
-        assert bench.values(labels).tobytes() == wanted[0].tobytes()
-        assert bench.values(counts).tobytes() == wanted[1].tobytes()
+        gpu.run(library, SpitVoronoi(gpu.given(seeds).address, 3, height, width, *places))
+        assert gpu.values(labels).tobytes() == wanted[0].tobytes()
+        assert gpu.values(counts).tobytes() == wanted[1].tobytes()

@@ -13,7 +13,7 @@ from spit_edge.runtime import Session
 from spit_edge.runtime.backends.gpu.tensorrt import TensorRTBackend
 from spit_edge.runtime.backends.gpu.tensorrt_split import TensorRTSplitBackend
 from spit_edge.runtime.cuda.api import call
-from spit_edge.runtime.cuda.memory import DeviceArray, PinnedArray, upload
+from spit_edge.runtime.cuda.memory import GpuArray, PinnedArray, upload
 from spit_edge.runtime.parity.self_check import self_check
 from tests.simulators.gpu_rig import batches, bits
 
@@ -154,7 +154,7 @@ def test_images_on_the_gpu(engine_bundle, images, name) -> None:
     class OnGpu:
         """``__cuda_array_interface__`` of an array, computed on the default stream."""
 
-        def __init__(self, array: DeviceArray) -> None:
+        def __init__(self, array: GpuArray) -> None:
             self.array = array
             self.__cuda_array_interface__ = {
                 "shape": array.shape,
@@ -167,7 +167,7 @@ def test_images_on_the_gpu(engine_bundle, images, name) -> None:
     with Session.open(engine_bundle(name), name) as session:
         wanted = bits(session.run(images, tokens=True))
         intake = session._executor._intake
-        with DeviceArray(images.shape, np.uint8) as array, PinnedArray.like(array) as pinned:
+        with GpuArray(images.shape, np.uint8) as array, PinnedArray.like(array) as pinned:
             upload(images, pinned, array, intake)
             for _ in range(3):
                 assert bits(session.run(OnGpu(array), tokens=True)) == wanted

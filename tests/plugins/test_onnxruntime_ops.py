@@ -111,8 +111,10 @@ def test_ops_use_as_many_threads_as_they_may(monkeypatch, threads) -> None:
 def test_without_onnxruntime_extensions_the_backend_says_so() -> None:
     program = (
         "import sys; sys.modules['onnxruntime_extensions'] = None\n"
-        "from spit_edge.runtime.backends.backend import open_backend\n"
-        "try: open_backend('onnxruntime-graph', None, None)\n"
+        "from spit_edge.runtime.backends.registry import open_backend\n"
+        "from types import SimpleNamespace as Made\n"
+        "bundle = Made(manifest=Made(precision='fp32'))\n"
+        "try: open_backend('onnxruntime-graph', bundle, None)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

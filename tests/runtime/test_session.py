@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from spit_edge.runtime import (
     Session,
     TokenBudgetExceeded,
 )
-from spit_edge.runtime.backends import backend as backends
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.parity.judge import tokens_sha256
 from spit_edge.runtime.parity.self_check import read_check, self_check
@@ -132,7 +130,7 @@ def test_bfloat16_runs_where_it_can_and_says_why_not_elsewhere(make_bundle) -> N
     built = make_bundle(precision="bf16", height=96, width=128)
     assert built.passed and list(built.parity) == ["torch"]
     for backend in ("onnxruntime", "onnxruntime-graph"):
-        with pytest.raises(BackendUnavailable, match="bfloat16"):
+        with pytest.raises(BackendUnavailable, match="not run bf16: use the backend openvino"):
             Session.open(built.path, backend)
     with Session.open(built.path) as opened:
         assert opened.backend == "openvino"
@@ -230,20 +228,6 @@ def test_closed_session(make_bundle, images) -> None:
     opened.close()
     with pytest.raises(BackendUnavailable, match="closed"):
         opened.run(images)
-
-
-def test_unknown_backend_lists_the_known(make_bundle) -> None:
-    with pytest.raises(BackendUnavailable, match=r"auto, onnxruntime, .*torch"):
-        Session.open(make_bundle().path, "tensorflow")
-
-
-def test_missing_package_of_a_backend(make_bundle, monkeypatch) -> None:
-    point = EntryPoint("onnxruntime", "no_such_package:Backend", backends.GROUP)
-    monkeypatch.setattr(backends, "entry_points", lambda group: [point])
-    with pytest.raises(BackendUnavailable, match=r"no_such_package.*spit-edge\[onnxruntime\]"):
-        Session.open(make_bundle().path, "onnxruntime")
-    with pytest.raises(BackendUnavailable, match="no backend can run this bundle here"):
-        Session.open(make_bundle().path)
 
 
 def test_trunk_bundles_take_no_images(make_bundle) -> None:

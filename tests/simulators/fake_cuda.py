@@ -24,6 +24,7 @@ from cuda.bindings import runtime as real
 
 POISON = 0xA5
 ALIGNMENT = 256
+MEMORY = 1 << 40
 Status = real.cudaError_t
 
 
@@ -85,6 +86,16 @@ class Attributes:
     device: int = 0
 
 
+@dataclass
+class Properties:
+    """An Orin's, as far as they are asked for."""
+
+    name: bytes = b"Orin\0"
+    major: int = 8
+    minor: int = 7
+    integrated: int = 0
+
+
 class FakeCuda:
     """Stands in for the module.  ``seed`` decides the order of everything that may be reordered."""
 
@@ -111,6 +122,8 @@ class FakeCuda:
         self.calls: list[str] = []
         self.steps = 0
         """Pieces of work done, which is the time that timed events tell."""
+        self.driver, self.runtime = 12060, 12080
+        self.gpus = [Properties()]
 
     def fail(self, name: str, status: Status) -> None:
         """Let the next call of the function ``name`` fail."""
@@ -164,6 +177,9 @@ class FakeCuda:
                     raise IllegalCuda(f"{name} during a capture")
         while self.random.random() < self.haste and self._step():
             pass
+        return self._planned(name)
+
+    def _planned(self, name: str) -> Status:
         planned = self.failures.get(name)
         return planned.pop(0) if planned else self.broken or Status.cudaSuccess
 
@@ -193,6 +209,19 @@ class FakeCuda:
     def cudaGetErrorString(self, status: Status) -> tuple[Status, bytes]:
         return Status.cudaSuccess, f"simulated {int(status)}".encode()
 
+    def cudaDriverGetVersion(self) -> tuple[Status, int]:
+        return self._planned("cudaDriverGetVersion"), self.driver
+
+    def cudaRuntimeGetVersion(self) -> tuple[Status, int]:
+        return self._planned("cudaRuntimeGetVersion"), self.runtime
+
+    def cudaGetDeviceCount(self) -> tuple[Status, int | None]:
+        status = self._planned("cudaGetDeviceCount")
+        return status, None if int(status) else len(self.gpus)
+
+    def cudaGetDeviceProperties(self, index: int) -> tuple[Status, Properties]:
+        return self._planned("cudaGetDeviceProperties"), self.gpus[index]
+
     def cudaGetDevice(self) -> tuple[Status, int]:
         return Status.cudaSuccess, 0
 
@@ -201,7 +230,7 @@ class FakeCuda:
 
     def cudaMemGetInfo(self) -> tuple[Status, int, int]:
         used = sum(len(block.memory) for block in self.blocks.values() if block.kind == "device")
-        return Status.cudaSuccess, (1 << 40) - used, 1 << 40
+        return self._planned("cudaMemGetInfo"), MEMORY - used, MEMORY
 
     def cudaMalloc(self, size: int) -> tuple[Status, int | None]:
         return self._allocate("cudaMalloc", "device", size)

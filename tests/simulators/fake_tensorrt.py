@@ -16,10 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from spit_edge.plugins import region_features, superpixel_merge, voronoi_tessellation
 from spit_edge.plugins.onnxruntime_ops import captured_outputs, register_ops
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.cuda.kernels import (
     SpitFeatures,
     SpitImages,
@@ -110,13 +110,7 @@ class FakeEngine:
 
     def __init__(self, cuda: FakeCuda, graph: Path, largest: Mapping[str, int]) -> None:
         self.cuda, self.largest = cuda, largest
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        register_ops(options)
-        self.session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
+        self.session = open_session(graph, threads=1, prepare=register_ops)
         self.inputs = {spec.name: spec for spec in self.session.get_inputs()}
         self.outputs = {spec.name: spec for spec in self.session.get_outputs()}
         self.contexts = 0

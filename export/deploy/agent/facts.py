@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import re
@@ -13,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from spit_edge.base.install import installed_versions
-from spit_edge.runtime.jetson.board import find_jetson
-
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
-"""Of CUDA's enum CUdevice_attribute."""
+from spit_edge.runtime.cuda.driver import driver_facts
+from spit_edge.runtime.jetson.board import find_board
 
 
 def facts(root: Path) -> dict[str, Any]:
@@ -24,7 +21,7 @@ def facts(root: Path) -> dict[str, Any]:
     place = root
     while not place.exists():
         place = place.parent
-    jetson, versions = find_jetson(), installed_versions("numpy", "tensorrt")
+    jetson, versions = find_board(), installed_versions("numpy", "tensorrt")
     return {
         "root": str(root),
         "machine": platform.machine(),
@@ -33,7 +30,7 @@ def facts(root: Path) -> dict[str, Any]:
         "numpy": versions.get("numpy"),
         "tensorrt": versions.get("tensorrt"),
         "to_compile": _missing_to_compile(),
-        "gpu": _gpu(),
+        "gpu": driver_facts(),
         "jetson": None if jetson is None else str(jetson),
         "rsync": shutil.which("rsync") is not None,
         "disk_free": free_bytes(place),
@@ -57,27 +54,6 @@ def _missing_to_compile() -> list[str]:
     if shutil.which("c++") is None and shutil.which("g++") is None:
         missing.append("g++")
     return missing
-
-
-def _gpu() -> dict[str, int] | None:
-    """Compute capability times ten, and the newest CUDA that the driver runs (13000 for 13.0)."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return None
-    device, version = ctypes.c_int(), ctypes.c_int()
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    calls = (
-        (driver.cuInit, 0),
-        (driver.cuDriverGetVersion, ctypes.byref(version)),
-        (driver.cuDeviceGet, ctypes.byref(device), 0),
-        (driver.cuDeviceGetAttribute, ctypes.byref(major), _CAPABILITY_MAJOR, device),
-        (driver.cuDeviceGetAttribute, ctypes.byref(minor), _CAPABILITY_MINOR, device),
-    )
-    for function, *arguments in calls:
-        if function(*arguments) != 0:
-            return None
-    return {"sm": 10 * major.value + minor.value, "cuda": version.value}
 
 
 def _free_memory() -> int | None:

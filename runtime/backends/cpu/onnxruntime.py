@@ -1,27 +1,21 @@
-"""A bundle on the CPU: tokenized by the native kernels, the trunk in ONNX Runtime."""
+"""ONNX Runtime on the CPU: the trunk behind the native tokenizer, or the whole graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.cpu.trunk_backend import CpuBackend
+from spit_edge.runtime.backends.onnxruntime_session import open_session, run_session
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.bundle.manifest import Manifest
-from spit_edge.runtime.errors import BackendUnavailable, BundleError, ExecutionError
 
 
 class OnnxRuntimeBackend(CpuBackend):
     """The trunk in ONNX Runtime."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self._session = cpu_session(bundle.manifest, bundle.trunk, threads)
+        self._session = open_session(bundle.trunk, threads=threads)
         super().__init__(bundle, threads)
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -33,39 +27,32 @@ class OnnxRuntimeBackend(CpuBackend):
         del self._session
 
 
-def cpu_session(
-    manifest: Manifest,
-    graph: Path,
-    threads: int | None,
-    prepare: Callable[[onnxruntime.SessionOptions], None] = lambda _: None,
-) -> onnxruntime.InferenceSession:
-    """``graph`` opened on the CPU; ``prepare`` may change the options.
+class OnnxRuntimeGraphBackend:
+    """The bundle's whole graph, custom ops included: see :class:`Backend`.
 
-    Raises BackendUnavailable for bfloat16, and BundleError if ONNX Runtime refuses the graph.
+    It proves the graph that TensorRT is given; the back end that tokenizes outside of it is faster.
     """
-    if manifest.precision == "bf16":
-        raise BackendUnavailable(
-            "ONNX Runtime has no bfloat16 kernels for CPUs: use the backend openvino "
-            "or torch, or export with --precision fp16 or fp32"
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    # Idle threads must not spin: what runs between the matrix products needs the cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    prepare(options)
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own errors share no public base class
-        raise BundleError(f"ONNX Runtime cannot load {graph}: {error}") from error
 
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        from spit_edge.plugins.onnxruntime_ops import captured_outputs, register_ops
 
-def run_session(
-    session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Mapping[str, Any]
-) -> Outputs:
-    """The outputs ``names``; ExecutionError if the run fails."""
-    try:
-        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
-    except Exception as error:  # as above
-        raise ExecutionError(f"ONNX Runtime failed: {error}") from error
+        self._session = open_session(bundle.model, threads=threads, prepare=register_ops)
+        self._threads, self._captured = threads, captured_outputs
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        seeds: NDArray[np.int64] | None = None,
+        tokens: bool = False,
+    ) -> Outputs:
+        feeds: Outputs = {"images": images} if seeds is None else {"images": images, "seeds": seeds}
+        with self._captured(self._threads) as captured:
+            outputs = run_session(self._session, self._names, feeds)
+        if tokens:
+            outputs["tokens"] = captured["tokens"]
+        return outputs
+
+    def close(self) -> None:
+        del self._session

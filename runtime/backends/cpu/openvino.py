@@ -12,8 +12,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.cpu.trunk_backend import CpuBackend
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import BundleError, ExecutionError
 

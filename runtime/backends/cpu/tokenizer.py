@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spit_edge.plugins.native import ops
-from spit_edge.runtime.backends.backend import Outputs
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.bundle.manifest import Part
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.engines.callbacks import Log, without_collection
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
@@ -17,7 +18,7 @@ from spit_edge.runtime.engines.plugin_libraries import (
     load_plugins,
     plugin_libraries,
 )
-from spit_edge.runtime.engines.record import Part, Platform
+from spit_edge.runtime.engines.record import Platform
 from spit_edge.runtime.engines.store import StoredEngine, find_engine
 from spit_edge.runtime.errors import BackendUnavailable, EngineError
 
@@ -41,15 +42,15 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
 
     Raises BackendUnavailable with the reason and the command that builds one.
     """
-    device = current_device()
+    gpu = current_gpu()
     try:
         libraries = plugin_libraries(bundle)
         tokenizer = [path for path in libraries if path.name == LIBRARY]
         if not tokenizer:
             raise EngineError(f"there is no {LIBRARY}: python -m plugins build makes it")
-        check_libraries(libraries, bundle.manifest.contracts, device.sm)
+        check_libraries(libraries, bundle.manifest.contracts, gpu.sm)
         hashes = library_hashes(libraries) if part == "full" else {}
-        flavour, stored = _find(bundle, part, device, hashes)
+        flavour, stored = _find(bundle, part, gpu, hashes)
         log = Log.of(flavour)
         with without_collection():
             runtime = flavour.module.Runtime(log.logger)
@@ -68,14 +69,14 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
 
 
 def _find(
-    bundle: Bundle, part: Part, device: Device, plugins: dict[str, str]
+    bundle: Bundle, part: Part, gpu: Gpu, plugins: dict[str, str]
 ) -> tuple[Flavour, StoredEngine]:
     """An engine and its TensorRT: of either kind for the trunk, which needs no plugins."""
     reasons = []
     for name in FLAVOURS if part == "trunk" else FLAVOURS[:1]:
         try:
             flavour = find_flavour(name)
-            return flavour, find_engine(bundle, part, Platform.of(flavour, device, plugins))
+            return flavour, find_engine(bundle, part, Platform.of(flavour, gpu, plugins))
         except (BackendUnavailable, EngineError) as error:
             reasons.append(str(error))
     raise BackendUnavailable("; ".join(reasons))

@@ -7,6 +7,7 @@ share one block of memory for activations, because one stream runs them one afte
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 from spit_edge.runtime.cuda.api import Graph, Stream
-from spit_edge.runtime.cuda.memory import DeviceMemory
+from spit_edge.runtime.cuda.memory import GpuMemory
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 
 ALIGNMENT = 256
@@ -60,7 +61,7 @@ class Network:
         self._opened: OpenEngine | None = opened
         self._stream, self._graphs = stream, graphs
         engine, trt = opened.engine, opened.trt
-        self._scratch = DeviceMemory(int(engine.device_memory_size_v2))
+        self._scratch = GpuMemory(int(engine.device_memory_size_v2))
         self._loose = self._new_context()
         self._fixed: dict[tuple[Binding, ...], _Context] = {}
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -173,6 +174,11 @@ class Network:
             self._graphs = False
             warnings.warn(f"running without CUDA graphs: {error}", RuntimeWarning, stacklevel=2)
             return None
+
+
+def use_graphs(chosen: bool | None) -> bool:
+    """``chosen``, or what the environment variable SPIT_CUDA_GRAPHS says: on, unless it is 0."""
+    return os.environ.get("SPIT_CUDA_GRAPHS", "1") != "0" if chosen is None else chosen
 
 
 def _check_tensor(tensor: Tensor, spec: TensorSpec, largest: Mapping[str, int]) -> None:

@@ -10,20 +10,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from spit_edge.plugins.contracts import DOMAIN
-from spit_edge.runtime.backends.backend import Outputs
-from spit_edge.runtime.backends.cpu.onnxruntime import run_session
 from spit_edge.runtime.backends.cpu.tokenizer import NativeTokenizer
 from spit_edge.runtime.backends.gpu.onnx_domain import with_domain
+from spit_edge.runtime.backends.onnxruntime_session import CPU, Provider, open_session, run_session
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.engines.callbacks import Log
 from spit_edge.runtime.engines.flavour import find_flavour
 from spit_edge.runtime.engines.plugin_libraries import load_plugins, plugin_libraries
-from spit_edge.runtime.errors import BackendUnavailable, EngineError
+from spit_edge.runtime.errors import BackendUnavailable, BundleError, EngineError
 
 PLUGIN_DOMAIN = "trt.plugins"
 """Where ONNX Runtime puts the plugins that it finds in TensorRT's registry."""
-
-_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxRuntimeCudaBackend:
@@ -152,19 +150,11 @@ def _check_provider(name: str) -> None:
 def _session(
     bundle: Bundle, graph: bytes, provider: str, choices: Mapping[str, str], threads: int | None
 ) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    options.add_session_config_entry(_WEIGHTS_FOLDER, str(bundle.path))
+    providers: list[Provider] = [(provider, dict(choices)), CPU]
     try:
-        session = onnxruntime.InferenceSession(
-            graph, options, providers=[(provider, dict(choices)), "CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's own errors share no public base class
-        raise BackendUnavailable(
-            f"ONNX Runtime's {provider} takes no {bundle.path}: {error}"
-        ) from error
+        session = open_session(graph, weights=bundle.path, threads=threads, providers=providers)
+    except BundleError as error:
+        raise BackendUnavailable(f"{provider}: {error}") from error
     # Where a provider's libraries do not load, ONNX Runtime goes on without it.
     if session.get_providers()[0] != provider:
         raise BackendUnavailable(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spit_edge.plugins.native import ops
-from spit_edge.runtime.cuda.api import Stream
-from spit_edge.runtime.cuda.kernels import PIXELS, SpitImages, SpitMerge, TokenizerLibrary
-from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, download, upload
+from spit_edge.runtime.cuda.kernels import SpitMerge, TokenizerLibrary
+from spit_edge.runtime.cuda.op_runs import OpRuns, images_on_gpu
 from spit_edge.runtime.engines.callbacks import Log, without_collection
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.errors import ExecutionError
@@ -26,26 +24,16 @@ def check_kernels(library: TokenizerLibrary) -> int:
     Raises ExecutionError if a kernel fails or the labels differ in one bit.
     """
     image = _blobs()
-    with ExitStack() as stack:
-        stream = stack.enter_context(Stream())
-        images = stack.enter_context(DeviceArray(image.shape, np.uint8))
-        labels = stack.enter_context(DeviceArray((1, _SIDE, _SIDE), np.int32))
-        counts = stack.enter_context(DeviceArray((1,), np.int32))
-        arguments = SpitMerge(
-            images=SpitImages(images.address, 0, PIXELS["uint8"], 1, _SIDE, _SIDE),
+    with OpRuns() as gpu:
+        labels, counts = gpu.array((1, _SIDE, _SIDE), np.int32), gpu.array((1,), np.int32)
+        merge = SpitMerge(
+            images=images_on_gpu(gpu.given(image)),
             levels=_LEVELS,
             labels=labels.address,
             counts=counts.address,
         )
-        workspace = stack.enter_context(DeviceMemory(library.workspace(arguments)))
-        arguments.workspace = workspace.address
-        source = stack.enter_context(PinnedArray.like(images))
-        result = stack.enter_context(PinnedArray.like(labels))
-        upload(image, source, images, stream)
-        library.enqueue(arguments, int(stream))
-        download(labels, result, 1, stream)
-        stream.synchronize()
-        found = result.view.copy()
+        gpu.run(library, merge)
+        found = gpu.values(labels)
     wanted, number = ops.superpixel_merge(image, levels=_LEVELS)
     if differing := int(np.count_nonzero(found != wanted)):
         raise ExecutionError(
@@ -68,18 +56,13 @@ def check_engine(flavour: Flavour) -> None:
     if context is None:
         raise ExecutionError("; ".join(["an engine cannot be loaded", *log.errors]))
     numbers = np.arange(4, dtype=np.float32)
-    with ExitStack() as stack:
-        stream = stack.enter_context(Stream())
-        memory = {name: stack.enter_context(DeviceArray((4,), np.float32)) for name in ("x", "y")}
-        pinned = stack.enter_context(PinnedArray.like(memory["x"]))
-        upload(numbers, pinned, memory["x"], stream)
+    with OpRuns() as gpu:
+        memory = {"x": gpu.given(numbers), "y": gpu.array((4,), np.float32)}
         for name, array in memory.items():
             context.set_tensor_address(name, array.address)
-        if not context.execute_async_v3(int(stream)):
+        if not context.execute_async_v3(int(gpu.stream)):
             raise ExecutionError("; ".join(["an engine does not run", *log.errors]))
-        download(memory["y"], pinned, 4, stream)
-        stream.synchronize()
-        doubled = pinned.view.copy()
+        doubled = gpu.values(memory["y"])
     if not np.array_equal(doubled, 2 * numbers):
         raise ExecutionError(f"an engine doubles {numbers.tolist()} to {doubled.tolist()}")
 

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine, open_engine
-from spit_edge.runtime.backends.gpu.network import ALIGNMENT, Binding, Network
-from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch
-from spit_edge.runtime.backends.gpu.pipelined_backend import PipelinedBackend, use_graphs
+from spit_edge.runtime.backends.gpu.network import ALIGNMENT, Binding, Network, use_graphs
+from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch, PipelinedBackend
 from spit_edge.runtime.backends.gpu.tokenizer import RegionFeatures
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.api import Event, Stream
-from spit_edge.runtime.cuda.images import DeviceImages
-from spit_edge.runtime.cuda.memory import DeviceArray, PinnedArray, copy, download, upload
+from spit_edge.runtime.cuda.images import GpuImages
+from spit_edge.runtime.cuda.memory import GpuArray, PinnedArray, copy, download, upload
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
             )
             self._network.check(manifest.inputs, manifest.outputs, manifest)
             tensors = {**self._network.inputs, **self._network.outputs}
-            self._device = {
-                name: stack.enter_context(DeviceArray(tensor.shape, tensor.dtype))
+            self._arrays = {
+                name: stack.enter_context(GpuArray(tensor.shape, tensor.dtype))
                 for name, tensor in tensors.items()
             }
             self._features = stack.enter_context(
@@ -79,21 +78,21 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
     def _slot(self, stack: ExitStack) -> _Slot:
         pinned = {
             name: stack.enter_context(PinnedArray.like(array))
-            for name, array in self._device.items()
+            for name, array in self._arrays.items()
         }
         return _Slot(pinned, stack.enter_context(Event()))
 
     def _start(self, slot: _Slot, batch: Batch) -> None:
         count, images = len(batch), batch.images
         bindings = {
-            name: Binding(self._device[name].address, (count, *self._device[name].shape[1:]))
+            name: Binding(self._arrays[name].address, (count, *self._arrays[name].shape[1:]))
             for name in (*self._network.inputs, *self._network.outputs)
         }
         lasting = True
-        if not isinstance(images, DeviceImages):
+        if not isinstance(images, GpuImages):
             self._upload(slot, "images", images)
         elif images.address % ALIGNMENT:
-            source, target = images.address, self._device["images"]
+            source, target = images.address, self._arrays["images"]
             copy(source, target.address, count * target.row_bytes, self._stream)
         else:
             # A graph holds addresses, and those of somebody else's images seldom come again.
@@ -104,7 +103,7 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
         if batch.tokens and "tokens" not in self._network.outputs:
             self._add_tokens(slot, count, bindings)
         for name in self._outputs(batch):
-            download(self._device[name], slot.pinned[name], count, self._stream)
+            download(self._arrays[name], slot.pinned[name], count, self._stream)
         slot.done.record(self._stream)
 
     def _collect(self, slot: _Slot, batch: Batch) -> Outputs:
@@ -116,22 +115,22 @@ class TensorRTBackend(PipelinedBackend[_Slot]):
         return [*names, "tokens"] if batch.tokens and "tokens" not in names else names
 
     def _upload(self, slot: _Slot, name: str, values: NDArray[Any]) -> None:
-        upload(values, slot.pinned[name], self._device[name], self._stream)
+        upload(values, slot.pinned[name], self._arrays[name], self._stream)
 
     def _add_tokens(self, slot: _Slot, count: int, bindings: dict[str, Binding]) -> None:
         """Compute token rows beside the engine; the first time, make room for them."""
         manifest = self._bundle.manifest
-        if "tokens" not in self._device:
+        if "tokens" not in self._arrays:
             shape = (manifest.batch.max, manifest.token_budget, self._features.token_size)
-            self._device["tokens"] = self._resources.enter_context(DeviceArray(shape, np.float32))
+            self._arrays["tokens"] = self._resources.enter_context(GpuArray(shape, np.float32))
         if "tokens" not in slot.pinned:
             slot.pinned["tokens"] = self._resources.enter_context(
-                PinnedArray.like(self._device["tokens"])
+                PinnedArray.like(self._arrays["tokens"])
             )
         self._features.enqueue(
             count,
             images=bindings["images"].address,
             labels=bindings["labels"].address,
             counts=bindings["num_tokens"].address,
-            tokens=self._device["tokens"].address,
+            tokens=self._arrays["tokens"].address,
         )

@@ -13,23 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.gpu.engine_file import OpenEngine, open_engine
-from spit_edge.runtime.backends.gpu.network import Binding, Network
-from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch
-from spit_edge.runtime.backends.gpu.pipelined_backend import PipelinedBackend, use_graphs
-from spit_edge.runtime.backends.gpu.stage_events import StageEvents
+from spit_edge.runtime.backends.gpu.network import Binding, Network, use_graphs
+from spit_edge.runtime.backends.gpu.pipeline import SLOTS, Batch, PipelinedBackend, StageEvents
 from spit_edge.runtime.backends.gpu.tokenizer import (
     FixedRegions,
     RegionFeatures,
     Superpixels,
     VoronoiCells,
 )
+from spit_edge.runtime.backends.protocol import Outputs
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 from spit_edge.runtime.cuda.api import Event, Stream
-from spit_edge.runtime.cuda.images import DeviceImages
-from spit_edge.runtime.cuda.memory import DeviceArray, PinnedArray, download, upload
+from spit_edge.runtime.cuda.images import GpuImages
+from spit_edge.runtime.cuda.memory import GpuArray, PinnedArray, download, upload
 
 _TOKENIZED = ("labels", "num_tokens", "tokens")
 """What the tokenizer gives; the rest comes from the trunk."""
@@ -39,7 +37,7 @@ _TOKENIZED = ("labels", "num_tokens", "tokens")
 class _Slot:
     """Arrays of one batch.  What both streams touch exists once per slot."""
 
-    device: dict[str, DeviceArray]
+    arrays: dict[str, GpuArray]
     pinned: dict[str, PinnedArray]
     tokenized: Event
     described: Event
@@ -81,25 +79,25 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
             self._regions = stack.enter_context(closing(_regions(opened, bundle, self._tokenizer)))
             size = manifest.preprocessing
             shape = (manifest.batch.max, size.height, size.width)
-            self._images = stack.enter_context(DeviceArray((shape[0], 3, *shape[1:]), np.uint8))
-            self._labels = stack.enter_context(DeviceArray(shape, np.int32))
-            self._seeds = stack.enter_context(DeviceArray(shape[:1], np.int64))
+            self._images = stack.enter_context(GpuArray((shape[0], 3, *shape[1:]), np.uint8))
+            self._labels = stack.enter_context(GpuArray(shape, np.int32))
+            self._seeds = stack.enter_context(GpuArray(shape[:1], np.int64))
             self._gives_tokens = any(spec.name == "tokens" for spec in manifest.outputs)
             slots = [self._slot(stack) for _ in range(SLOTS)]
             self._open(bundle, slots, self._tokenizer, self._drain, stack.pop_all())
 
     def _slot(self, stack: ExitStack) -> _Slot:
         tensors = {**self._network.inputs, **self._network.outputs}
-        device = {
-            name: stack.enter_context(DeviceArray(tensor.shape, tensor.dtype))
+        arrays = {
+            name: stack.enter_context(GpuArray(tensor.shape, tensor.dtype))
             for name, tensor in tensors.items()
         }
-        hosted = {**device, "images": self._images, "labels": self._labels, "seeds": self._seeds}
+        hosted = {**arrays, "images": self._images, "labels": self._labels, "seeds": self._seeds}
         if not self._gives_tokens:
             del hosted["tokens"]
         pinned = {n: stack.enter_context(PinnedArray.like(array)) for n, array in hosted.items()}
         events = [stack.enter_context(Event()) for _ in range(3)]
-        return _Slot(device, pinned, *events)
+        return _Slot(arrays, pinned, *events)
 
     def stages(
         self, images: NDArray[np.uint8], *, seeds: NDArray[np.int64] | None = None
@@ -114,37 +112,37 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
         self._tokenize(slot, batch)
         slot.tokenized.record(stream)
         download(self._labels, slot.pinned["labels"], count, stream)
-        download(slot.device["num_tokens"], slot.pinned["num_tokens"], count, stream)
+        download(slot.arrays["num_tokens"], slot.pinned["num_tokens"], count, stream)
         if batch.tokens or self._gives_tokens:
             if "tokens" not in slot.pinned:
-                pinned = PinnedArray.like(slot.device["tokens"])
+                pinned = PinnedArray.like(slot.arrays["tokens"])
                 slot.pinned["tokens"] = self._resources.enter_context(pinned)
-            download(slot.device["tokens"], slot.pinned["tokens"], count, stream)
+            download(slot.arrays["tokens"], slot.pinned["tokens"], count, stream)
         slot.described.record(stream)
 
         self._trunk.wait(slot.tokenized)
         self._network.enqueue(
             {
                 n: Binding(array.address, (count, *array.shape[1:]))
-                for n, array in slot.device.items()
+                for n, array in slot.arrays.items()
             }
         )
         if batch.events:
             batch.events.end("trunk", self._trunk)
         for name in self._network.outputs:
-            download(slot.device[name], slot.pinned[name], count, self._trunk)
+            download(slot.arrays[name], slot.pinned[name], count, self._trunk)
         slot.classified.record(self._trunk)
 
     def _tokenize(self, slot: _Slot, batch: Batch) -> None:
         count, stream, regions = len(batch), self._tokenizer, self._regions
-        if isinstance(batch.images, DeviceImages):
+        if isinstance(batch.images, GpuImages):
             images = batch.images.address
         else:
             upload(batch.images, slot.pinned["images"], self._images, stream)
             images = self._images.address
         if batch.events:
             batch.events.begin(stream)
-        labels, counts = self._labels.address, slot.device["num_tokens"].address
+        labels, counts = self._labels.address, slot.arrays["num_tokens"].address
         if isinstance(regions, Superpixels):
             regions.enqueue(count, images, labels, counts)
         elif isinstance(regions, VoronoiCells):
@@ -156,7 +154,7 @@ class TensorRTSplitBackend(PipelinedBackend[_Slot]):
             regions.enqueue(count, labels, counts)
         if batch.events:
             batch.events.end("labels", stream)
-        self._features.enqueue(count, images, labels, counts, slot.device["tokens"].address)
+        self._features.enqueue(count, images, labels, counts, slot.arrays["tokens"].address)
         if batch.events:
             batch.events.end("features", stream)
 

@@ -20,7 +20,7 @@ from spit_edge.runtime.cuda.kernels import (
     SpitVoronoi,
     TokenizerLibrary,
 )
-from spit_edge.runtime.cuda.memory import DeviceArray, DeviceMemory, PinnedArray, copy, upload
+from spit_edge.runtime.cuda.memory import GpuArray, GpuMemory, PinnedArray, copy, upload
 
 
 class _Pass:
@@ -28,7 +28,7 @@ class _Pass:
 
     def __init__(self, library: TokenizerLibrary, bundle: Bundle, stream: Stream) -> None:
         self._library, self._stream, self._manifest = library, stream, bundle.manifest
-        self._workspace: DeviceMemory | None = None
+        self._workspace: GpuMemory | None = None
 
     def close(self) -> None:
         """Release the workspace; the stream must be idle."""
@@ -37,7 +37,7 @@ class _Pass:
 
     def _enqueue(self, arguments: Arguments, largest: Arguments) -> None:
         if self._workspace is None:
-            self._workspace = DeviceMemory(self._library.workspace(largest))
+            self._workspace = GpuMemory(self._library.workspace(largest))
         arguments.workspace = self._workspace.address
         self._library.enqueue(arguments, int(self._stream))
 
@@ -55,7 +55,7 @@ class RegionFeatures(_Pass):
         return token_size(self._manifest.tokenizer.bins, gradient=self._manifest.gradient)
 
     def enqueue(self, batch: int, images: int, labels: int, counts: int, tokens: int) -> None:
-        """Device addresses of uint8 [B, 3, H, W], int32 [B, H, W] and [B], to float32 [B, T, D]."""
+        """GPU addresses of uint8 [B, 3, H, W], int32 [B, H, W] and [B], to float32 [B, T, D]."""
         addresses = (images, labels, counts, tokens)
         largest = self._arguments(self._manifest.batch.max, *addresses)
         self._enqueue(self._arguments(batch, *addresses), largest)
@@ -82,7 +82,7 @@ class Superpixels(_Pass):
     """From images to superpixels."""
 
     def enqueue(self, batch: int, images: int, labels: int, counts: int) -> None:
-        """Device addresses of uint8 [B, 3, H, W], to int32 [B, H, W] and [B]."""
+        """GPU addresses of uint8 [B, 3, H, W], to int32 [B, H, W] and [B]."""
         largest = self._arguments(self._manifest.batch.max, images, labels, counts)
         self._enqueue(self._arguments(batch, images, labels, counts), largest)
 
@@ -102,7 +102,7 @@ class VoronoiCells(_Pass):
     """From seeds to cells."""
 
     def enqueue(self, batch: int, seeds: int, labels: int, counts: int) -> None:
-        """Device addresses of int64 [B], to int32 [B, H, W] and [B]."""
+        """GPU addresses of int64 [B], to int32 [B, H, W] and [B]."""
         largest = self._arguments(self._manifest.batch.max, seeds, labels, counts)
         self._enqueue(self._arguments(batch, seeds, labels, counts), largest)
 
@@ -118,8 +118,8 @@ class FixedRegions:
         self._stream, largest = stream, bundle.manifest.batch.max
         regions = bundle.read_regions()
         with ExitStack() as stack:
-            self._labels = stack.enter_context(DeviceArray((largest, *regions.shape), np.int32))
-            self._counts = stack.enter_context(DeviceArray((largest,), np.int32))
+            self._labels = stack.enter_context(GpuArray((largest, *regions.shape), np.int32))
+            self._counts = stack.enter_context(GpuArray((largest,), np.int32))
             for array, value in ((self._labels, regions), (self._counts, regions.max() + 1)):
                 with PinnedArray.like(array) as pinned:
                     upload(np.broadcast_to(value, array.shape), pinned, array, stream)
@@ -127,7 +127,7 @@ class FixedRegions:
             self._resources = stack.pop_all()
 
     def enqueue(self, batch: int, labels: int, counts: int) -> None:
-        """Copy them to device addresses of int32 [B, H, W] and [B]."""
+        """Copy them to GPU addresses of int32 [B, H, W] and [B]."""
         for array, target in ((self._labels, labels), (self._counts, counts)):
             copy(array.address, target, batch * array.row_bytes, self._stream)
 

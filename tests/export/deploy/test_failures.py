@@ -14,6 +14,7 @@ import pytest
 
 from spit_edge.export.deploy import remote, steps
 from spit_edge.export.deploy.agent.releases import MARK
+from spit_edge.runtime.backends.records import RECORDS
 from tests.conftest import MakeBundle
 from tests.export.deploy import sshd
 from tests.export.deploy.bundles import variation, wrong_answers
@@ -229,7 +230,9 @@ def test_disk_that_is_too_small(device: Device, other: Path, capsys, monkeypatch
 
 
 def test_memory_that_is_too_small(device: Device, other: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("spit_edge.export.deploy.needs.PROCESS_BYTES", {"onnxruntime": 1 << 60})
+    record = RECORDS["onnxruntime"]
+    hungry = replace(record, appetite=replace(record.appetite, process=1 << 60))
+    monkeypatch.setitem(RECORDS, "onnxruntime", hungry)
     assert "of memory free but" in refused(device, other, capsys)
 
 

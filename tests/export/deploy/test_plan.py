@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
+from spit_edge.base.install import pip_install
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.needs import check_needs, compute_needs
 from spit_edge.export.deploy.package import Package, PackedFile, make_package
@@ -16,6 +17,7 @@ from spit_edge.export.deploy.plan import Plan, make_plan, misfit
 from spit_edge.export.deploy.target import DeployOptions, Facts, Gpu, facts_from
 from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.plugins.plugin_library import PluginLibrary
+from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle
 
 ORIN = Facts(
@@ -139,6 +141,30 @@ def test_wishes(package) -> None:
     assert decided(package, ORIN, backend="onnxruntime").part is None
     with pytest.raises(DeployError, match="has no engine"):
         decided(package, ORIN, backend="onnxruntime", engine="now")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_back_end_is_planned_with_an_extra_that_exists(package, name) -> None:
+    plan, record = decided(package, ORIN, backend=name), RECORDS[name]
+    assert plan.backend == name and pip_install(plan.extras)
+    assert plan.part == {"tensorrt": "full", "tensorrt-split": "trunk"}.get(name)
+    assert (plan.prebuilt is not None) == record.plugins
+    assert any("cuda-bindings" in need for need in plan.requires) == record.gpu
+    needs = compute_needs(package, plan, 0, venv_there=False)
+    assert needs.run > 10**8 and (needs.build > 0) == (plan.part is not None)
+    if record.gpu:
+        with pytest.raises(DeployError, match="GPU"):
+            decided(package, SERVER, backend=name)
+
+
+def test_back_ends_that_cannot_be_are_refused_before_anything_is_sent(package, make_bundle) -> None:
+    with pytest.raises(DeployError, match=r"no backend 'tensorflow' on devices: choose .*openvino"):
+        decided(package, ORIN, backend="tensorflow")
+    short = make_bundle(height=96, width=128, precision="bf16").path
+    with make_package(Bundle.open(short)) as of_bf16:
+        with pytest.raises(DeployError, match=r"onnxruntime does not run bf16: .* openvino or t"):
+            decided(of_bf16, SERVER)
+        assert decided(of_bf16, SERVER, backend="openvino").extras == "openvino"
 
 
 def test_wheel_by_python_and_machine(package) -> None:

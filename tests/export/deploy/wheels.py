@@ -46,9 +46,6 @@ def runtime_wheel(folder: Path) -> Path:
         requires += [f'Requires-Dist: {n}; extra == "{extra}"' for n in needs if ";" not in n]
     head = ["Metadata-Version: 2.1", "Name: spit-edge", f"Version: {project['version']}", *requires]
     files[f"{name}.dist-info/METADATA"] = ("\n".join(head) + "\n").encode()
-    points = [f"{k} = {v}" for k, v in project["entry-points"]["spit_edge.backends"].items()]
-    text = "\n".join(["[spit_edge.backends]", *points]) + "\n"
-    files[f"{name}.dist-info/entry_points.txt"] = text.encode()
     wheel = f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: {tag}\n"
     files[f"{name}.dist-info/WHEEL"] = wheel.encode()
     return _write(folder / f"{name}-{tag}.whl", files, f"{name}.dist-info/RECORD")

@@ -16,7 +16,7 @@ from spit_edge.runtime.backends.gpu.engine_file import open_engine
 from spit_edge.runtime.backends.gpu.tensorrt import TensorRTBackend
 from spit_edge.runtime.backends.gpu.tensorrt_split import TensorRTSplitBackend
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.cuda.gpu import Gpu
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.plugin_libraries import library_hashes
 from spit_edge.runtime.engines.record import Choices, EngineRecord, Platform, sources_of
@@ -24,7 +24,7 @@ from spit_edge.runtime.engines.store import engine_entry, save_engine
 from tests.simulators.fake_cuda import FakeCuda
 from tests.simulators.fake_tensorrt import FakeLibrary
 
-ORIN = Device("Orin", 87, 8 << 30, 4 << 30, "12.6", "12.8")
+ORIN = Gpu("Orin", 87, 8 << 30, 4 << 30, "12.6", "12.8")
 DATA = memoryview(b"an engine" * 100)
 GPU = Path(engine_file.__file__).parent
 
@@ -78,7 +78,7 @@ def orin(monkeypatch, bundle) -> SimpleNamespace:
             raise BackendUnavailable(f"{name} is not installed")
         return flavours[name]
 
-    monkeypatch.setattr(engine_file, "current_device", lambda: ORIN)
+    monkeypatch.setattr(engine_file, "current_gpu", lambda: ORIN)
     monkeypatch.setattr(engine_file, "find_flavour", find_flavour)
     monkeypatch.setattr(FakeRuntime, "broken", False)
     library = FakeLibrary(FakeCuda())
@@ -170,10 +170,10 @@ def test_what_is_missing_is_said(orin, bundle, part, monkeypatch) -> None:
 
 @pytest.mark.parametrize("backend", [TensorRTBackend, TensorRTSplitBackend])
 def test_without_a_gpu_the_reason_is_the_gpu(bundle, backend, monkeypatch) -> None:
-    def none() -> Device:
+    def none() -> Gpu:
         raise BackendUnavailable("CUDA sees no GPU")
 
-    monkeypatch.setattr(engine_file, "current_device", none)
+    monkeypatch.setattr(engine_file, "current_gpu", none)
     with pytest.raises(BackendUnavailable, match="CUDA sees no GPU"):
         backend(bundle)
 

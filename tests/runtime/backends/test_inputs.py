@@ -12,7 +12,7 @@ import pytest
 
 from spit_edge.runtime import ExecutionError, ImageError, Session
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.images import DeviceImages, _DLTensor
+from spit_edge.runtime.cuda.images import GpuImages, _DLTensor
 from tests.simulators.fake_cuda import FakeCuda, IllegalCuda, Status, Work
 from tests.simulators.gpu_rig import Rig, bits, each_backend, simulated_gpu
 
@@ -282,6 +282,6 @@ def test_arrays_on_the_cpu_are_no_images_on_the_gpu(rig, images) -> None:
 
 
 def test_parts_of_a_batch() -> None:
-    whole = DeviceImages(1000, (5, 3, 4, 7), None)
-    assert whole[2:4] == DeviceImages(1000 + 2 * 84, (2, 3, 4, 7), None)
+    whole = GpuImages(1000, (5, 3, 4, 7), None)
+    assert whole[2:4] == GpuImages(1000 + 2 * 84, (2, 3, 4, 7), None)
     assert len(whole[4:9]) == 1

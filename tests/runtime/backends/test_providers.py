@@ -19,6 +19,7 @@ from spit_edge.runtime.backends.gpu.onnxruntime import (
     _profile,
     plugin_graph,
 )
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.bundle.folder import Bundle
 from tests.simulators.gpu_rig import bits
 
@@ -112,13 +113,10 @@ def test_renamed_graph_runs_where_the_ops_have_that_domain(built, images) -> Non
                 a.name: getattr(ortx.PyCustomOpDef, attributes[a.type]) for a in contract.attributes
             },
         )(compute)
-    options = onnxruntime.SessionOptions()
-    options.register_custom_ops_library(ortx.get_library_path())
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(built.path)
-    )
-    session = onnxruntime.InferenceSession(
-        plugin_graph(built), options, providers=["CPUExecutionProvider"]
+    session = open_session(
+        plugin_graph(built),
+        weights=built.path,
+        prepare=lambda options: options.register_custom_ops_library(ortx.get_library_path()),
     )
     logits, labels = session.run(["logits", "labels"], {"images": images})
     with Session.open(built, "onnxruntime", threads=1) as reference:

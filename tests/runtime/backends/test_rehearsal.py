@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spit_edge.runtime import session as sessions
-from spit_edge.runtime.backends import backend as backends
+from spit_edge.runtime.backends import registry as backends
+from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from tests.gpu import test_sessions
@@ -55,8 +56,8 @@ def rig(make_bundle, monkeypatch) -> Iterator[Rig]:
     with simulated_gpu(bundle, 1) as rig:
 
         def open_engine(bundle: Bundle, part: str):
-            names = {"full": "tensorrt", "trunk": "tensorrt-split"}
-            return Rig(rig.cuda, bundle).open(names[part])
+            (name,) = [r.name for r in RECORDS.values() if r.artefact and r.part == part]
+            return Rig(rig.cuda, bundle).open(name)
 
         for backend in BACKENDS.values():
             monkeypatch.setattr(f"{backend.__module__}.open_engine", open_engine)

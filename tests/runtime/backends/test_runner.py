@@ -19,7 +19,7 @@ from spit_edge.runtime import (
 )
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda import api as cuda_module
-from spit_edge.runtime.cuda.memory import DeviceArray, PinnedArray, download, upload
+from spit_edge.runtime.cuda.memory import GpuArray, PinnedArray, download, upload
 from spit_edge.runtime.parity.self_check import self_check
 from tests.simulators.fake_cuda import IllegalCuda, Status
 from tests.simulators.gpu_rig import BACKENDS, Rig, batches, bits, each_backend, simulated_gpu
@@ -285,25 +285,25 @@ def test_the_simulation_notices_mistakes(rig) -> None:
     to_device = api.cudaMemcpyKind.cudaMemcpyHostToDevice
     pageable = np.zeros(4, np.int32)
     with cuda_module.Stream() as stream, PinnedArray((4,), np.int32) as pinned:
-        device = DeviceArray((4,), np.int32)
-        download(device, pinned, 4, stream)
+        array = GpuArray((4,), np.int32)
+        download(array, pinned, 4, stream)
         stream.synchronize()
         assert pinned.view.tobytes() == b"\xa5" * 16
-        upload(np.arange(4, dtype=np.int32), pinned, device, stream)
+        upload(np.arange(4, dtype=np.int32), pinned, array, stream)
         pinned.view[:] = 9  # too early: the copy has not run
-        download(device, pinned, 4, stream)
+        download(array, pinned, 4, stream)
         stream.synchronize()
         assert pinned.view.tolist() == [9] * 4
         with pytest.raises(IllegalCuda, match="no pinned memory"):
-            api.cudaMemcpyAsync(device.address, pageable.ctypes.data, 16, to_device, stream.handle)
-        for forbidden in (stream.synchronize, lambda: DeviceArray((1,), np.int8)):
+            api.cudaMemcpyAsync(array.address, pageable.ctypes.data, 16, to_device, stream.handle)
+        for forbidden in (stream.synchronize, lambda: GpuArray((1,), np.int8)):
             with pytest.raises(IllegalCuda, match="during a capture"):
                 cuda_module.Graph(stream, forbidden)
         with pytest.raises(AssertionError), simulated_gpu(rig.bundle) as other:
             other.cuda.cudaMalloc(1)
-        download(device, pinned, 4, stream)
-        device.close()
+        download(array, pinned, 4, stream)
+        array.close()
         with pytest.raises(IllegalCuda, match="after they were freed"):
             stream.synchronize()
         with pytest.raises(ExecutionError, match="closed"):
-            _ = device.address
+            _ = array.address

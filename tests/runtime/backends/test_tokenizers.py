@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime
 import pytest
 
 from spit_edge import plugins
 from spit_edge.runtime import BackendUnavailable, BundleError
 from spit_edge.runtime.backends.cpu.tokenizer import NativeTokenizer
+from spit_edge.runtime.backends.onnxruntime_session import open_session
 from spit_edge.runtime.bundle.folder import REGIONS, TRUNK, WEIGHTS, Bundle
 from spit_edge.runtime.bundle.manifest import TensorSpec
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
@@ -50,7 +50,7 @@ def bundle(request, built, tmp_path) -> Bundle:
 def test_split_form_equals_the_kernels_of_the_cpu(bundle, images) -> None:
     takes_seeds = len(bundle.manifest.inputs) == 2
     seeds = [7, -3, 2**40] if takes_seeds else None
-    trunk = onnxruntime.InferenceSession(bundle.trunk, providers=["CPUExecutionProvider"])
+    trunk = open_session(bundle.trunk)
     native = NativeTokenizer(bundle, 1)
     wanted = native.run(images, None if seeds is None else np.array(seeds, np.int64))
     logits = trunk.run(["logits"], {n: wanted[n] for n in ("tokens", "num_tokens")})[0]

@@ -14,12 +14,12 @@ import pytest
 from spit_edge.runtime.__main__ import main
 from spit_edge.runtime.bench.measure import Limit, latency_of, measure_throughput, used_gpu_memory
 from spit_edge.runtime.commands import bench as command
-from spit_edge.runtime.jetson.board import Jetson
+from spit_edge.runtime.jetson.board import Board
 from spit_edge.runtime.jetson.clocks import Clock
 from spit_edge.runtime.pictures.images import sample_photos
 from tests.runtime.jetson.test_tegrastats import LINE, fake_tegrastats
 
-ORIN = Jetson("Jetson", "6.2", "36.4.3", "12.6", None, "25W", (Clock("GPU", 9, 9, 9),), 8 << 30)
+ORIN = Board("Jetson", "6.2", "36.4.3", "12.6", None, "25W", (Clock("GPU", 9, 9, 9),), 8 << 30)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_back_end_without_stages(bundle, tmp_path, capsys, no_meter) -> None:
 
 def test_energy(bundle, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(command, "find_jetson", lambda: ORIN)
+    monkeypatch.setattr(command, "find_board", lambda: ORIN)
     fake_tegrastats(tmp_path, f"while echo '{LINE.format(8000)}'; do sleep 0.02; done\n")
     figures = bench(bundle, tmp_path, "--seconds", "0.5")
     energy = figures["energy"]
@@ -161,5 +161,5 @@ def test_memory(monkeypatch) -> None:
     assert done.returncode == 0, done.stderr
     assert all(int(grown) > 60 << 20 for grown in done.stdout.split())
     device = SimpleNamespace(total_memory=8 << 30, free_memory=3 << 30)
-    monkeypatch.setattr("spit_edge.runtime.bench.measure.current_device", lambda: device)
+    monkeypatch.setattr("spit_edge.runtime.bench.measure.current_gpu", lambda: device)
     assert used_gpu_memory() == 5 << 30

@@ -16,7 +16,7 @@ from spit_edge.runtime.backends.gpu import self_test
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.commands import doctor
 from spit_edge.runtime.commands.doctor import Finding, examine, findings_table, usable
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.engines.callbacks import Log
 from spit_edge.runtime.engines.flavour import Flavour, find_flavour
@@ -24,7 +24,7 @@ from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 from tests.simulators.fake_tensorrt import FakeLibrary
 from tests.simulators.gpu_rig import simulated_gpu
 
-ORIN = Device("Orin", 87, 8 << 30, 3 << 30, "12.6", "12.6")
+ORIN = Gpu("Orin", 87, 8 << 30, 3 << 30, "12.6", "12.6")
 TRT = Flavour("tensorrt", "10.3.0", None)
 
 
@@ -59,7 +59,7 @@ def topics(findings: list[Finding]) -> dict[str, Finding]:
 
 def test_machine_without_anything(monkeypatch, capsys) -> None:
     monkeypatch.setattr(doctor, "find_flavour", no_tensorrt)
-    monkeypatch.setattr(doctor, "current_device", no_gpu)
+    monkeypatch.setattr(doctor, "current_gpu", no_gpu)
     found = topics(examine())
     for topic in ("tensorrt", "tensorrt-rtx", "GPU"):
         assert found[topic].state == "missing" and "install" in found[topic].what
@@ -93,7 +93,7 @@ def orin(monkeypatch, library):
     monkeypatch.setattr(
         doctor, "find_flavour", lambda name: TRT if name == TRT.name else no_tensorrt(name)
     )
-    monkeypatch.setattr(doctor, "current_device", lambda: ORIN)
+    monkeypatch.setattr(doctor, "current_gpu", lambda: ORIN)
     monkeypatch.setattr(TokenizerLibrary, "load", lambda path: None)
     monkeypatch.setattr(self_test, "check_kernels", lambda _: 42)
     monkeypatch.setattr(self_test, "check_engine", lambda _: None)
@@ -125,8 +125,8 @@ def test_what_does_not_work_is_called_broken(orin, monkeypatch, broken) -> None:
 
 
 def test_a_library_for_another_gpu(orin, monkeypatch) -> None:
-    thor = Device("Thor", 110, 128 << 30, 100 << 30, "13.0", "13.0")
-    monkeypatch.setattr(doctor, "current_device", lambda: thor)
+    thor = Gpu("Thor", 110, 128 << 30, 100 << 30, "13.0", "13.0")
+    monkeypatch.setattr(doctor, "current_gpu", lambda: thor)
     findings = examine(orin)
     assert "python -m plugins build --arch 110" in topics(findings)["plugin library"].what
     assert not usable(findings)
@@ -158,7 +158,7 @@ def test_the_small_engine_is_built_by_a_real_tensorrt() -> None:
 def test_an_engine_that_cannot_be_loaded_is_an_error() -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     try:
-        current_device()
+        current_gpu()
     except BackendUnavailable:
         with pytest.raises(ExecutionError):
             self_test.check_engine(find_flavour("tensorrt-rtx"))

@@ -29,7 +29,7 @@ from spit_edge.export.graph.trunk import product_names
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.bundle.folder import MANIFEST, MODEL, Bundle, hash_files
 from spit_edge.runtime.bundle.manifest import BatchProfile, PrecisionPlan, encode
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
 from spit_edge.runtime.engines.build import EngineOrder, build_engine
 from spit_edge.runtime.engines.callbacks import Log
 from spit_edge.runtime.engines.config import configure
@@ -44,7 +44,7 @@ from spit_edge.spit_ref import MODEL_NAMES, load_model
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 GPUS = (86, 89, 120)
-ORIN = Device("Orin", 87, 8 << 30, 4 << 30, "12.6", "12.6")
+ORIN = Gpu("Orin", 87, 8 << 30, 4 << 30, "12.6", "12.6")
 ONNX_TYPES = {TensorProto.FLOAT: "FLOAT", TensorProto.FLOAT16: "HALF", TensorProto.BFLOAT16: "BF16"}
 
 
@@ -425,18 +425,18 @@ def test_every_trunk_builds(name, precision, bundle_of, table) -> None:
 @pytest.mark.gpu
 def test_an_engine_built_here_runs_in_its_types(bundle_of) -> None:
     try:
-        flavour, device = find_flavour(), current_device()
+        flavour, gpu = find_flavour(), current_gpu()
     except BackendUnavailable as error:
         pytest.skip(str(error))
     order = ordered(bundle_of(precision="fp16"), flavour=flavour, capabilities=())
-    stored = build_engine(order, device, quiet())
+    stored = build_engine(order, gpu, quiet())
     log = Log.of(flavour)
     runtime = flavour.module.Runtime(log.logger)
     engine = runtime.deserialize_cuda_engine(stored.path.read_bytes())
     assert engine is not None, log.lines
     form = flavour.module.LayerInformationFormat.JSON
     assert "Half" in engine.create_engine_inspector().get_engine_information(form)
-    assert find_engine(order.bundle, "trunk", order.platform(device)) == stored
+    assert find_engine(order.bundle, "trunk", order.platform(gpu)) == stored
 
 
 COLLECTING = """

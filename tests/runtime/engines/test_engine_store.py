@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.cuda.gpu import Device
+from spit_edge.runtime.cuda.gpu import Gpu
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.record import (
     Choices,
@@ -74,9 +74,9 @@ def saved(bundle: Bundle, platform: Platform = ORIN, **choices):
 
 
 def test_this_machine_as_a_platform() -> None:
-    device = Device("Orin (nvgpu)", 87, 8 << 30, 4 << 30, "12.6", "12.8")
+    gpu = Gpu("Orin (nvgpu)", 87, 8 << 30, 4 << 30, "12.6", "12.8")
     plugins = {"libspit_plugins.so": "ab" * 32}
-    assert Platform.of(Flavour("tensorrt", "10.3.0", None), device, plugins) == ORIN
+    assert Platform.of(Flavour("tensorrt", "10.3.0", None), gpu, plugins) == ORIN
 
 
 def test_the_name_says_what_an_engine_is_for() -> None:

@@ -5,59 +5,32 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from enum import IntEnum
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from spit_edge.export.__main__ import main as export_main
 from spit_edge.runtime.__main__ import main as runtime_main
-from spit_edge.runtime.cuda.gpu import Device, current_device
+from spit_edge.runtime.cuda import api
+from spit_edge.runtime.cuda.gpu import Gpu, current_gpu
+from spit_edge.runtime.cuda.memory import GpuArray
 from spit_edge.runtime.engines.callbacks import Log
 from spit_edge.runtime.engines.flavour import find_flavour, version_numbers
 from spit_edge.runtime.errors import BackendUnavailable
 from tests.conftest import GOLDENS
+from tests.simulators.fake_cuda import MEMORY, FakeCuda, Properties, Status
 
 TINY = ["--model", "spit_tiny", "--weights", str(GOLDENS / "tiny_gradient.pth")]
 
 
-class CudaError(IntEnum):
-    cudaSuccess = 0
-    cudaErrorMemoryAllocation = 2
-    cudaErrorInsufficientDriver = 35
-    cudaErrorNoDevice = 100
-
-
-class FakeCuda(ModuleType):
-    """CUDA's runtime bindings with an Orin, or with what a test says instead."""
-
-    cudaError_t = CudaError
-
-    def __init__(
-        self, *, driver=12060, runtime=12080, count=1, status=0, memory=0, integrated=0
-    ) -> None:
-        super().__init__("cuda.bindings.runtime")
-        ok, status = CudaError.cudaSuccess, CudaError(status)
-        orin = SimpleNamespace(name=b"Orin\0", major=8, minor=7, integrated=integrated)
-        self.cudaDriverGetVersion = lambda: (ok, driver)
-        self.cudaRuntimeGetVersion = lambda: (ok, runtime)
-        self.cudaGetDeviceCount = lambda: (status, None if status else count)
-        self.cudaGetDevice = lambda: (ok, 0)
-        self.cudaGetDeviceProperties = lambda _: (ok, orin)
-        self.cudaMemGetInfo = lambda: (CudaError(memory), 3 << 30, 8 << 30)
-        self.cudaGetErrorString = lambda error: (ok, error.name.encode())
-
-
 @pytest.fixture
-def with_cuda(monkeypatch):
-    def install(**facts) -> None:
-        fake = FakeCuda(**facts)
-        package = SimpleNamespace(runtime=fake)
-        monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(bindings=package))
-        monkeypatch.setitem(sys.modules, "cuda.bindings", package)
-
-    return install
+def cuda(monkeypatch) -> FakeCuda:
+    """What is taken for CUDA."""
+    fake = FakeCuda()
+    monkeypatch.setattr(api, "runtime_api", lambda: fake)
+    return fake
 
 
 @pytest.fixture
@@ -71,16 +44,16 @@ def without(monkeypatch):
     return hide
 
 
-def test_the_device_at_hand(with_cuda) -> None:
-    with_cuda()
-    assert current_device() == Device("Orin", 87, 8 << 30, 3 << 30, "12.6", "12.8")
+def test_the_gpu_at_hand(cuda) -> None:
+    with GpuArray((1 << 20,), np.uint8):
+        assert current_gpu() == Gpu("Orin", 87, MEMORY, MEMORY - (1 << 20), "12.6", "12.8")
 
 
-def test_memory_that_files_left_in_the_cache_is_free(with_cuda) -> None:
+def test_memory_that_files_left_in_the_cache_is_free(cuda) -> None:
     """A Jetson's GPU shares it, but CUDA counts only what is in no use at all."""
-    with_cuda(integrated=1)
+    cuda.gpus = [Properties(integrated=1)]
     found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
-    assert found and current_device().free_memory == pytest.approx(int(found[1]) << 10, rel=0.2)
+    assert found and current_gpu().free_memory == pytest.approx(int(found[1]) << 10, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -91,30 +64,56 @@ def test_memory_that_files_left_in_the_cache_is_free(with_cuda) -> None:
             {"driver": 12060, "runtime": 13050},
             r"up to 12\.6 but .* 13\.5: .*bindings>=12\.8,<12\.9",
         ),
-        ({"status": 35}, "update the driver"),
-        ({"status": 100}, "CUDA sees no GPU"),
-        ({"count": 0}, "CUDA sees no GPU"),
-        ({"status": 2}, r"cudaGetDeviceCount failed \(cudaErrorMemoryAllocation\)"),
-        ({"memory": 2}, r"cudaMemGetInfo failed \(cudaErrorMemoryAllocation\)"),
+        ({"gpus": []}, "CUDA sees no GPU"),
     ],
 )
-def test_no_device(with_cuda, facts, says) -> None:
-    with_cuda(**facts)
+def test_no_gpu(cuda, facts, says) -> None:
+    for name, value in facts.items():
+        setattr(cuda, name, value)
     with pytest.raises(BackendUnavailable, match=says):
-        current_device()
+        current_gpu()
 
 
-def test_no_bindings(without) -> None:
+@pytest.mark.parametrize(
+    ("call", "status", "says"),
+    [
+        ("cudaGetDeviceCount", Status.cudaErrorInsufficientDriver, "update the driver"),
+        ("cudaGetDeviceCount", Status.cudaErrorNoDevice, "CUDA sees no GPU"),
+        (
+            "cudaGetDeviceCount",
+            Status.cudaErrorMemoryAllocation,
+            "MemoryAllocation.*nvidia-smi",
+        ),
+        ("cudaMemGetInfo", Status.cudaErrorMemoryAllocation, "MemoryAllocation.*nvidia-smi"),
+        ("cudaMemGetInfo", Status.cudaErrorSystemNotReady, "cudaErrorSystemNotReady"),
+    ],
+)
+def test_a_gpu_that_does_not_answer(cuda, call, status, says) -> None:
+    cuda.fail(call, status)
+    with pytest.raises(BackendUnavailable, match=says):
+        current_gpu()
+
+
+@pytest.mark.parametrize("broken", [None, "raise OSError('libcuda.so.1: no such file')"])
+def test_bindings_that_do_not_load(broken, without, tmp_path, monkeypatch) -> None:
+    api.runtime_api.cache_clear()
     without("cuda", "cuda.bindings")
-    with pytest.raises(BackendUnavailable, match=r"Python bindings .*pip install 'spit-edge"):
-        current_device()
+    if broken is not None:
+        for name in ("cuda", "cuda.bindings"):
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / "cuda").mkdir()
+        (tmp_path / "cuda" / "__init__.py").write_text(broken)
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.invalidate_caches()
+    with pytest.raises(BackendUnavailable, match=r"Python bindings .*: pip install 'cuda-bind"):
+        current_gpu()
 
 
 def test_the_real_bindings_here() -> None:
-    """Whatever the machine: a device, or a sentence."""
+    """Whatever the machine: a GPU, or a sentence."""
     pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed")
     try:
-        assert current_device().sm >= 50
+        assert current_gpu().sm >= 50
     except BackendUnavailable as error:
         assert ": " in str(error)
 
@@ -198,7 +197,7 @@ def test_usage_errors(arguments, capsys) -> None:
 )
 def test_out_of_memory_is_called_that(said) -> None:
     log = Log()
-    log.add("WARNING", "Tactic Device request: 500MB. Device memory is insufficient")
+    log.add("WARNING", "Tactic Gpu request: 500MB. Gpu memory is insufficient")
     assert "out of memory" not in str(log.failure("no engine", "see below"))
     log.add("ERROR", said)
     log.add("INFO", "idle talk")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spit_edge.runtime.commands import doctor
-from spit_edge.runtime.jetson.board import Jetson, command_output, find_jetson
+from spit_edge.runtime.jetson.board import Board, command_output, find_board
 from spit_edge.runtime.jetson.clocks import parse_clocks, power_mode, read_clocks
 from spit_edge.runtime.jetson.software import (
     cuda_version,
@@ -55,8 +55,8 @@ class Device:
         self.ran.append(command)
         return self.said.get(Path(command[0]).name.replace("dpkg-query", "dpkg"), "")
 
-    def found(self) -> Jetson | None:
-        return find_jetson(self.root, self.run)
+    def found(self) -> Board | None:
+        return find_board(self.root, self.run)
 
 
 @pytest.mark.parametrize("jetpack", VERSIONS)
@@ -95,15 +95,15 @@ def test_nothing_but_the_release(tmp_path) -> None:
     for name in ("proc/device-tree/model", "proc/meminfo"):
         (tmp_path / name).unlink()
     device.said.clear()
-    assert device.found() == Jetson(None, "7.2", "39.2.0", None, None, None, (), None)
+    assert device.found() == Board(None, "7.2", "39.2.0", None, None, None, (), None)
     assert str(device.found()) == "unknown model, JetPack 7.2, L4T 39.2.0, power mode unknown"
 
 
 def test_elsewhere(tmp_path) -> None:
-    assert find_jetson(tmp_path, lambda _: pytest.fail("no command is run")) is None
+    assert find_board(tmp_path, lambda _: pytest.fail("no command is run")) is None
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/nv_tegra_release").write_text("")
-    assert find_jetson(tmp_path, lambda _: pytest.fail("no command is run")) is None
+    assert find_board(tmp_path, lambda _: pytest.fail("no command is run")) is None
 
 
 def test_packages_as_dpkg_lists_them() -> None:
@@ -201,8 +201,8 @@ def test_commands() -> None:
 
 def test_doctor_has_a_line(tmp_path, monkeypatch) -> None:
     jetson = Device(tmp_path, "7.2.1").found()
-    monkeypatch.setattr(doctor, "find_jetson", lambda: jetson)
+    monkeypatch.setattr(doctor, "find_board", lambda: jetson)
     (line,) = [finding for finding in doctor.examine() if finding.topic == "Jetson"]
     assert re.search(r"JetPack 7\.2\.1, L4T 39\.2\.1, power mode 25W", line.what)
-    monkeypatch.setattr(doctor, "find_jetson", lambda: None)
+    monkeypatch.setattr(doctor, "find_board", lambda: None)
     assert not [finding for finding in doctor.examine() if finding.topic == "Jetson"]
