@@ -45,13 +45,15 @@ def test_links_lead_somewhere() -> None:
             assert (ROOT / link).exists(), link
 
 
-def test_python_commands_run(tmp_path) -> None:
+@pytest.mark.parametrize("base", ["spit_tiny", pytest.param("spit_b16", marks=pytest.mark.slow)])
+def test_python_commands_run(tmp_path, base) -> None:
+    """With a small model in the base model's place; make test-slow runs them as they are."""
     plain = model_config("rvit_s16", gradient=False)
     torch.save(random_state(plain, 1), tmp_path / "my.pth")
     shutil.copy(sample_photos()["chelsea"], tmp_path / "photo.jpg")
     ran = 0
     for command in commands():
-        words = shlex.split(command)
+        words = shlex.split(command.replace("spit_b16", base))
         if words[0] != "python":
             continue
         # Without official weights at hand bundles carry -random in their names.
