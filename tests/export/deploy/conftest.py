@@ -48,7 +48,7 @@ class Device:
     def release(self) -> str:
         """The current one, after it has passed its check without us."""
         python = self.current / "venv" / "bin" / "python"
-        words = [python, "-m", "runtime", "check", self.current / "bundle"]
+        words = [python, "-m", "spit_edge.runtime", "check", self.current / "bundle"]
         done = subprocess.run(words, cwd="/", capture_output=True, text=True, env={}, check=False)
         assert done.returncode == 0 and done.stdout.count("pass") == 3, done.stderr
         return self.current.resolve().name

@@ -207,7 +207,7 @@ def test_plugin_library_is_compiled_there(machine: Machine) -> None:
     wanted = ["--variant", "host", "--tensorrt-include", "/root/headers/tensorrt"]
     wanted += ["--cuda", "/root/headers/cuda", "--out", "/root/libspit_plugins.so"]
     program = f"{SERVICE}/current/venv/bin/python"
-    words = ["chroot", str(arm64_host.HOST), program, "-m", "plugins", "build", *wanted]
+    words = ["chroot", str(arm64_host.HOST), program, "-m", "spit_edge.plugins", "build", *wanted]
     subprocess.run(words, check=True, cwd="/")
     built = read_library(arm64_host.HOST / "root" / "libspit_plugins.so")
     assert (built.machine, built.variant) == ("aarch64", "host")

@@ -100,12 +100,13 @@ def test_sources_are_compiled_there(device: Device, bundle: Path, capsys) -> Non
     assert device.release() == first
     # What was installed is all of it: sources of the plugin library, templates, units.
     (installed,) = (device.current / "venv").resolve().glob("lib/python3*/site-packages")
-    for package in ("export", "plugins", "runtime", "spit_ref", "benchmarks"):
-        listed = ["git", "ls-files", "-z", package]
+    for folder in ("export", "plugins", "runtime", "spit_edge", "spit_ref"):
+        listed = ["git", "ls-files", "-z", folder]
         files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout
         for name in files.decode().strip("\0").split("\0"):
+            place = installed / name if folder == "spit_edge" else installed / "spit_edge" / name
             if (ROOT / name).exists():
-                assert (installed / name).read_bytes() == (ROOT / name).read_bytes(), name
+                assert place.read_bytes() == (ROOT / name).read_bytes(), name
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_built_with_the_tools_of_the_device(release: Path, calls: Calls, monkeyp
         install.place_plugin(release / "venv", release, {"prebuilt": None, "sm": 87})
     ((command, env),) = calls
     out = str(release / "bundle" / "plugins" / "libspit_plugins.so")
-    assert command == ["-m", "plugins", "build", "--arch", "87", "--out", out]
+    assert command == ["-m", "spit_edge.plugins", "build", "--arch", "87", "--out", out]
     assert env["PATH"].startswith(str(release / "venv" / "bin")) and "CMAKE_GENERATOR" not in env
 
 

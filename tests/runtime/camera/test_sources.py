@@ -102,7 +102,7 @@ def test_opencv_without_gstreamer(fake_cv2) -> None:
 
 def test_no_opencv(monkeypatch, tmp_path) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(BackendUnavailable, match=r"spit-edge\[camera\]"):
+    with pytest.raises(BackendUnavailable, match=r"pip install 'opencv-python-headless"):
         find_source("0")
     assert isinstance(find_source(str(tmp_path)), FolderSource)
 
