@@ -76,7 +76,7 @@ def run_export(model: str, precision: str) -> Export:
     """Export ``model`` in a process of its own.  Raises ExportFailed with what it said."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bundle-random"
-        words = ["-m", "export", "build", "--model", model, "--precision", precision]
+        words = ["-m", "spit_edge.export", "build", "--model", model, "--precision", precision]
         words += ["--weights", "random", "--no-engine", "--out", str(out)]
         with (Path(folder) / "log").open("w+b") as log:
             start = time.perf_counter()

@@ -17,9 +17,7 @@ DESKTOP, PHONE = (1200, 1600), (390, 2400)
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator[Browser]:
     if (program := find_browser()) is None:
-        pytest.skip(
-            "there is no browser: apt-get install chromium, or with npm: make build/browser/chromium"
-        )
+        pytest.skip("there is no browser: apt-get install chromium (or npm, then make test)")
     with running(program, tmp_path_factory.mktemp("browser")) as started:
         yield started
 
