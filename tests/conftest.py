@@ -23,6 +23,7 @@ from spit_edge.export import build as export_build
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from tests.processes import folder_of_run
 from tests.traces import Traces
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
@@ -33,12 +34,10 @@ MakeBundle = Callable[..., Built]
 @pytest.fixture(scope="session", autouse=True)
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traces]:
     """Builds trace a trunk unless another of this run, in any of its processes, has."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    (folder / "traces").mkdir(exist_ok=True)
+    folder = folder_of_run(tmp_path_factory) / "traces"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_build, "trunk_graph", made := Traces(folder / "traces"))
+        patch.setattr(export_build, "trunk_graph", made := Traces(folder))
         yield made
 
 

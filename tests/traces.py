@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnx_ir as ir
 from spit_edge.base.files import write_whole
 from spit_edge.export.graph.model import GraphOptions, trunk_graph
 from spit_edge.spit_ref.model import Spit
+from tests.processes import one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Traces:
 
     def __call__(self, model: Spit, options: GraphOptions) -> ir.Model:
         kept = self.folder / f"{self.key(model, options)}.onnx"
-        with kept.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with one_at_a_time(kept):
             if not kept.exists():
                 traced = ir.to_proto(trunk_graph(model, options))
                 write_whole({kept: traced.SerializeToString(deterministic=True)})
