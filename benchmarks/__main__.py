@@ -14,11 +14,11 @@ from spit_edge.base.install import pip_install
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from benchmarks.result_tables import headline, markdown, tables
-from benchmarks.results import Result, read_results, results_json, run_suite, write_results
+from benchmarks.results import Result, read_results, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
 from spit_edge.base.command_line import DONE, guarded
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import whole_file
+from spit_edge.base.files import json_file, whole_file
 from spit_edge.base.progress import console
 
 RESULTS = Path(__file__).parent / "results"
@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
             write_results([result], options.out / f"{suite.name}.json")
             _draw(result, options.out)
     if options.json == STDOUT:
-        sys.stdout.write(results_json(results))
+        sys.stdout.write(json_file(results).decode())
     return DONE
 
 

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.bundles import BundleShelf, bundle_shelf, make_engine
 from benchmarks.photo import batches
 from benchmarks.pytorch_variants import PyTorchVariant, pytorch_variants
-from benchmarks.rows import Figure, Row, timed_rows
-from benchmarks.suite import Chart, Settings, Suite
-from benchmarks.threads import use_threads
-from benchmarks.timing import time_in_turn
+from benchmarks.suite import Chart, Figure, Row, Settings, Suite, timed_rows
+from benchmarks.timing import time_in_turn, use_threads
 from spit_edge.base.errors import SpitError
 from spit_edge.runtime import Session
 from spit_edge.runtime.backends.backend import backend_names

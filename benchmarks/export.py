@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Figure, Row
-from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.suite import MIB, Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import summary
 from spit_edge.base.errors import SpitError
 from spit_edge.runtime.bundle.folder import MODEL, TRUNK, WEIGHTS
 
-MIB = 2**20
 SIDE = 224
 """Of the images that models are exported for unless a user says otherwise."""
 

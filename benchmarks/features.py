@@ -9,12 +9,10 @@ from functools import partial
 import torch
 
 from benchmarks.gpu_kernels import GpuKernels
-from benchmarks.grid_sampling import region_colours
+from benchmarks.peers import region_colours
 from benchmarks.photo import astronaut, batch_of
-from benchmarks.rows import Row, timed_rows
-from benchmarks.suite import Chart, Settings, Suite
-from benchmarks.threads import use_threads
-from benchmarks.timing import time_in_turn
+from benchmarks.suite import Chart, Row, Settings, Suite, timed_rows
+from benchmarks.timing import time_in_turn, use_threads
 from benchmarks.tokenizer import GPU, REFERENCE, library_or_reason, ours_by_threads
 from spit_edge import plugins
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary

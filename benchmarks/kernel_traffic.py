@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from benchmarks import operation_counts as ops
 from spit_edge import plugins
+from spit_edge.base.token_rows import BINS, token_size
 
 LABEL, FEATURES, VERTEX, SUMS, REGION = 4, 20, 32, 56, 20
 """Bytes of a label, a pixel's five feature planes, and the structs Vertex, Sums and Region."""
 CONTRAST_BYTES = 12
-BINS, CHANNELS, HISTOGRAMS = 16, 5, 2
+HISTOGRAMS = 2
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def feature_traffic(pixels: int, regions: int, sigma: float) -> Traffic:
     """
     cells = BINS * BINS
     sums = 8 * cells * HISTOGRAMS * regions
-    rows = 4 * cells * CHANNELS * regions
+    rows = 4 * token_size(BINS, gradient=True) * regions
     clean = (REGION * regions) + sums
     # Each histogram weighs the bins near both of a pixel's values, each bin once.
     window = max(3, int((5.25 * sigma + 1e-5) * BINS + 1))

@@ -7,10 +7,11 @@ import platform
 import resource
 import subprocess
 import time
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
+
+from spit_edge.base.install import installed_versions
 
 QUIET = 0.1
 """Cores that others may use for figures to count as taken on an idle machine."""
@@ -133,13 +134,7 @@ def gpu_name() -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that take part, as far as they are installed."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(*_PACKAGES)
 
 
 def commit() -> str:

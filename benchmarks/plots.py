@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.result_tables import shortened
 from benchmarks.results import Result
-from benchmarks.rows import Row
+from benchmarks.suite import Row
+from spit_edge.base.files import whole_file
 
 OURS, PEERS = "#76b900", ("#4c72b0", "#dd8452", "#8172b3", "#937860", "#da8bc3", "#64b5cd",
                           "#c44e52", "#8c8c8c")  # fmt: skip
@@ -50,7 +51,9 @@ def draw(result: Result, path: Path) -> bool:
             axis.set_title(title, loc="left", fontsize=9, fontweight="bold")
             (_lines if result.chart.kind == "lines" else _bars)(axis, rows, result)
             axis.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        kind = path.suffix.removeprefix(".")
+        with whole_file(path) as stream:
+            figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
         pyplot.close(figure)
     return True
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.results import Result
-from benchmarks.rows import Figure, Row
+from benchmarks.suite import Figure, Row
+from spit_edge.base.tables import new_table
 
 NOTE_WIDTH = 40
 _LEFT = ("variant", "from", "")
@@ -71,9 +71,7 @@ def _cells(what: str, rows: Sequence[Row]) -> Cells:
 def tables(result: Result) -> Iterator[Table]:
     """For a terminal."""
     for made in cells(result):
-        table = Table(
-            title=made.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-        )
+        table = new_table(made.title)
         for column in made.columns:
             table.add_column(
                 column,

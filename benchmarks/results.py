@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.machine import Company, Machine, Watch, commit, machine, versions
-from benchmarks.rows import Row
-from benchmarks.suite import Chart, Settings, Suite
-from spit_edge.base.files import whole_file
+from benchmarks.suite import Chart, Row, Settings, Suite
+from spit_edge.base.files import json_file, whole_file
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,12 +59,7 @@ def write_results(results: list[Result], path: Path) -> None:
     """All results in one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as stream:
-        stream.write(results_json(results).encode())
-
-
-def results_json(results: list[Result]) -> str:
-    """As they stand in files."""
-    return msgspec.json.format(msgspec.json.encode(results), indent=2).decode() + "\n"
+        stream.write(json_file(results))
 
 
 def read_results(path: Path) -> list[Result]:

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu_devices import GPU_DEVICES, LAUNCH_SECONDS, GpuDevice
 from benchmarks.gpu_kernels import GpuKernels, open_library
+from benchmarks.gpus import GPUS, LAUNCH_SECONDS, Gpu
 from benchmarks.kernel_traffic import Traffic, feature_traffic, merge_counts, merge_traffic
 from benchmarks.machine import gpu_name
 from benchmarks.photo import astronaut, batch_of
-from benchmarks.rows import Figure, Row
-from benchmarks.suite import Chart, Settings, Suite
+from benchmarks.suite import MIB, Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import time_in_turn
 from spit_edge.plugins.cuda_build import CudaBuildError, compile_object, find_nvcc
 from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun
@@ -24,7 +23,6 @@ from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.runtime.errors import BackendUnavailable
 
 SIGMA = 0.05
-MIB = 2**20
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -38,8 +36,8 @@ def measure(settings: Settings) -> Iterator[Row]:
             library, absent["GPU"] = None, str(error)
         for size in settings.sizes:
             yield from _at(size, settings, recorder, library)
-    for device in GPU_DEVICES:
-        yield Row(what="devices", size="", variant=device.name, more=_described(device))
+    for gpu in GPUS:
+        yield Row(what="devices", size="", variant=gpu.name, more=_described(gpu))
     for variant, why in absent.items():
         yield Row(what="not measured", size="any", variant=variant, note=why)
 
@@ -75,9 +73,9 @@ def _at(
             check_phases(traffic, run)
         yield _counts(traffic, run, size, regions)
     for traffic in traffics:
-        for device in GPU_DEVICES:
-            figures = floor(traffic, device)
-            yield Row(what=traffic.op, size=size, variant=device.name, more=figures)
+        for gpu in GPUS:
+            figures = floor(traffic, gpu)
+            yield Row(what=traffic.op, size=size, variant=gpu.name, more=figures)
     if library is not None:
         yield from measured(library, images, regions, settings.rounds)
 
@@ -90,13 +88,13 @@ def check_phases(traffic: Traffic, run: OpRun) -> None:
         raise ValueError(f"{traffic.op} launches {found}, but bytes are counted for {listed}")
 
 
-def floor(traffic: Traffic, device: GpuDevice) -> dict[str, Figure]:
+def floor(traffic: Traffic, gpu: Gpu) -> dict[str, Figure]:
     """Milliseconds of what cannot be saved, and of all arrays of all phases through memory."""
     launches = LAUNCH_SECONDS * len(traffic.phases)
-    memory = traffic.compulsory / device.bandwidth
-    arithmetic = traffic.operations / device.operations
+    memory = traffic.compulsory / gpu.bandwidth
+    arithmetic = traffic.operations / gpu.operations
     each = sum(
-        max(phase.bytes / device.bandwidth, phase.operations / device.operations)
+        max(phase.bytes / gpu.bandwidth, phase.operations / gpu.operations)
         for phase in traffic.phases
     )
     return {
@@ -126,8 +124,8 @@ def measured(
     library: TokenizerLibrary, images: NDArray[np.uint8], regions: int, rounds: int
 ) -> Iterator[Row]:
     """What the GPU here takes, from the call to the end of its work."""
-    with GpuKernels(library, images, regions, sigma=SIGMA) as gpu:
-        functions = {"SuperpixelMerge": gpu.merge, "RegionFeatures": gpu.features}
+    with GpuKernels(library, images, regions, sigma=SIGMA) as kernels:
+        functions = {"SuperpixelMerge": kernels.merge, "RegionFeatures": kernels.features}
         timings = time_in_turn(functions, rounds=rounds)
     for op, timing in timings.items():
         yield Row(
@@ -140,12 +138,12 @@ def measured(
         )
 
 
-def _described(device: GpuDevice) -> dict[str, Figure]:
+def _described(gpu: Gpu) -> dict[str, Figure]:
     return {
-        "GB/s": device.bandwidth / 1e9,
-        "cores": device.cores,
-        "GHz": device.clock / 1e9,
-        "from": device.source,
+        "GB/s": gpu.bandwidth / 1e9,
+        "cores": gpu.cores,
+        "GHz": gpu.clock / 1e9,
+        "from": gpu.source,
     }
 
 

@@ -1,8 +1,8 @@
-"""What a suite is: a name, and a function that gives rows."""
+"""What a suite is: a name, and a function that gives rows, of which all else is made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +10,33 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.rows import Row
+from benchmarks.timing import Timing
+
+Figure = float | int | str
+MIB = 2**20
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One variant of one thing at one size.
+
+    what         the thing that all its variants do; a table and a panel of the plot
+    size         what it was done to: the side of an image, a file, ...
+    variant      who did it
+    median       milliseconds, with the 10th and 90th percentile of the rounds; None: not measured
+    ratio        ``median`` by that of ours: above 1, ours is faster
+    more         further figures by name (and unit)
+    note         how this variant is not quite the same, or why it was not measured
+    """
+
+    what: str
+    size: int | str
+    variant: str
+    median: float | None = None
+    p10: float | None = None
+    p90: float | None = None
+    ratio: float | None = None
+    more: dict[str, Figure] = {}
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,3 +97,27 @@ def load_suite(name: str) -> Suite:
     """The suite of the module of that name: imported here, as each needs packages of its own."""
     suite: Suite = import_module(f"benchmarks.{name}").SUITE
     return suite
+
+
+def timed_rows(
+    what: str,
+    size: int | str,
+    timings: Mapping[str, Timing],
+    ours: str,
+    *,
+    more: Mapping[str, Mapping[str, Figure]] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Iterable[Row]:
+    """A row for each variant in ``timings``; ``ours`` is the one that ratios are taken with."""
+    for variant, timing in timings.items():
+        yield Row(
+            what=what,
+            size=size,
+            variant=variant,
+            median=timing.median,
+            p10=timing.p10,
+            p90=timing.p90,
+            ratio=timing.median / timings[ours].median,
+            more=dict((more or {}).get(variant, {})),
+            note=(notes or {}).get(variant, ""),
+        )

@@ -1,9 +1,10 @@
-"""Time several functions fairly: in turn, round by round, so that a slow minute hits all."""
+"""Time several functions fairly: in turn, so that a slow minute hits all, on as many threads."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,25 @@ def time_in_turn(
                 function()
             samples[name].append((time.perf_counter() - start) * 1e3 / repeats[name])
     return {name: summary(taken) for name, taken in samples.items()}
+
+
+@contextmanager
+def use_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch and OpenCV use ``threads`` threads; PyTorch gets its own number back."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        import cv2
+
+        cv2.setNumThreads(threads)
+    except ImportError:
+        pass  # then there is no OpenCV to measure
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def summary(samples: list[float]) -> Timing:

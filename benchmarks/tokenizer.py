@@ -11,10 +11,8 @@ import torch
 from benchmarks.gpu_kernels import GpuKernels, open_library
 from benchmarks.peers import count_regions, opencv_peers, skimage_peers
 from benchmarks.photo import astronaut, batch_of
-from benchmarks.rows import Figure, Row, timed_rows
-from benchmarks.suite import Chart, Settings, Suite
-from benchmarks.threads import use_threads
-from benchmarks.timing import time_in_turn
+from benchmarks.suite import Chart, Figure, Row, Settings, Suite, timed_rows
+from benchmarks.timing import time_in_turn, use_threads
 from spit_edge import plugins
 from spit_edge.base.install import pip_install
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary

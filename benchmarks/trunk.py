@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.bundles import BundleShelf, bundle_shelf
 from benchmarks.photo import batches
-from benchmarks.rows import Figure, Row, timed_rows
-from benchmarks.suite import Chart, Settings, Suite
-from benchmarks.threads import use_threads
-from benchmarks.timing import time_in_turn
+from benchmarks.suite import Chart, Figure, Row, Settings, Suite, timed_rows
+from benchmarks.timing import time_in_turn, use_threads
 from benchmarks.trunk_runtimes import (
     Trunk,
     onnxruntime_trunk,
@@ -25,10 +23,11 @@ from benchmarks.trunk_runtimes import (
     quantised,
     torch_trunks,
 )
-from benchmarks.trunk_work import matrix_operations
 from spit_edge.base.install import pip_install
 from spit_edge.plugins.torch_ops import accelerate
 from spit_edge.spit_ref import load_model
+from spit_edge.spit_ref.trunk import MLP_RATIO
+from spit_edge.spit_ref.zoo import ModelConfig
 
 OURS = "ours (ONNX Runtime), fp32"
 HALF = "ONNX Runtime, fp16"
@@ -86,6 +85,20 @@ def _model(
         yield replace(row, ratio=None) if row.variant.startswith(PEAK) else row
     for variant, reason in absent.items():
         yield Row(what=name, size=size, variant=variant, note=reason)
+
+
+def matrix_operations(config: ModelConfig, tokens: int) -> int:
+    """Additions and multiplications of all matrix products for one image of ``tokens`` tokens.
+
+    What is not a matrix product (LayerNorm, softmax, GELU, biases) is left out, as in the peak that
+    this is compared with.
+    """
+    length, dim = tokens + 1, config.dim
+    embedder = tokens * config.token_size * dim
+    linear = length * dim * (3 * dim + dim + 2 * MLP_RATIO * dim)
+    attention = 2 * length * length * dim
+    head = dim * config.classes
+    return 2 * (embedder + config.depth * (linear + attention) + head)
 
 
 def _all(trunk: Trunk, rows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

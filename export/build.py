@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,8 @@ import onnx_ir as ir
 import torch
 
 from spit_edge.base.errors import SpitError
+from spit_edge.base.files import json_file
+from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.model import full_graph, save_graph, trunk_graph
 from spit_edge.export.options import BuildOptions
@@ -137,8 +138,7 @@ def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: P
 def parity_json(parity: Parity) -> bytes:
     """The parity tables as JSON."""
     passed = all(row.passed for rows in parity.values() for row in rows)
-    report = {"passed": passed, "backends": parity}
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return json_file({"passed": passed, "backends": parity})
 
 
 def _check_options(model: Spit, options: BuildOptions) -> None:
@@ -201,7 +201,7 @@ def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
             seed=weights.seed,
         ),
         contracts={c.name: c.version for c in CONTRACTS if c.name in ops},
-        versions=_versions(),
+        versions=installed_versions(*VERSIONED),
         files={},
         precision_plan=options.plan or msgspec.UNSET,
     )
@@ -222,13 +222,3 @@ def _metadata(manifest: Manifest) -> Mapping[str, str]:
         "weights_sha256": manifest.weights.sha256,
         "spit_edge": manifest.versions.get("spit-edge", ""),
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in VERSIONED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # onnxruntime has several packages of other names
-            continue
-    return found

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from spit_edge.base.sizes import size_text
+from spit_edge.base.tables import new_table
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 
@@ -20,7 +20,7 @@ def inspect_bundle(path: Path, console: Console) -> None:
     Raises BundleError, which names the file that is wrong.
     """
     bundle = Bundle.open(path)
-    table = Table(title=str(path), title_justify="left", show_header=False, box=box.SIMPLE)
+    table = new_table(str(path), header=False)
     for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, value)
     graph = onnx.load(str(bundle.model), load_external_data=False)
@@ -31,7 +31,7 @@ def inspect_bundle(path: Path, console: Console) -> None:
     )
     table.add_row("stored as", ", ".join(f"{n} {name.lower()}" for name, n in types.most_common()))
     for name, entry in sorted(bundle.manifest.files.items()):
-        table.add_row(name, f"{entry.bytes / 1e6:.2f} MB, sha256 {entry.sha256[:16]}, verified")
+        table.add_row(name, f"{size_text(entry.bytes)}, sha256 {entry.sha256[:16]}, verified")
     console.print(table)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spit_edge.base.token_rows import BINS, token_size
+
 DOMAIN = "spit"
 Value = int | float | str
 AttributeType = Literal["int", "float", "string"]
@@ -54,7 +56,7 @@ class Attribute:
 @dataclass(frozen=True)
 class Port:
     """An input or output.  A dimension is a number, a symbol of an input's shape (B, H, W), the
-    name of an attribute, or ``token_size``: bins * bins * (4, or 5 with gradient)."""
+    name of an attribute, or ``token_size``."""
 
     name: str
     dtype: Literal["float32", "int32", "int64"]
@@ -100,9 +102,9 @@ class Contract:
         known = dict(symbols)
         known.update({k: v for k, v in attributes.items() if isinstance(v, int)})
         if "bins" in attributes:
-            bins, gradient = attributes["bins"], attributes["gradient"]
+            bins, gradient = attributes["bins"], bool(attributes["gradient"])
             assert isinstance(bins, int)
-            known["token_size"] = bins * bins * (5 if gradient else 4)
+            known["token_size"] = token_size(bins, gradient=gradient)
         return [
             [known[dim] if isinstance(dim, str) else dim for dim in port.shape]
             for port in self.outputs
@@ -162,7 +164,7 @@ REGION_FEATURES = Contract(
     attributes=(
         _PIXELS,
         Attribute("max_tokens", "int", "rows per image", low=1, high=1 << 20),
-        Attribute("bins", "int", "side of sampling grid and histograms", 16, low=2, high=64),
+        Attribute("bins", "int", "side of sampling grid and histograms", BINS, low=2, high=64),
         Attribute("sigma", "float", "bandwidth of the histograms", 0.025, low=1e-3, high=10),
         Attribute("gradient", "int", "1: add the histogram of gradients", 1, low=0, high=1),
         Attribute(

@@ -13,9 +13,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from spit_edge.base.token_rows import token_size
 from spit_edge.plugins.native import ops
-
-COLOURS = 3
 
 
 class _HasTokenizer(Protocol):
@@ -84,8 +83,8 @@ def _(
     gradient: bool,
     interpolation: str,
 ) -> Tensor:
-    size = (images.shape[0], max_tokens, bins * bins * (COLOURS + 1 + gradient))
-    return images.new_empty(size, dtype=torch.float32)
+    size = token_size(bins, gradient=gradient)
+    return images.new_empty((images.shape[0], max_tokens, size), dtype=torch.float32)
 
 
 def superpixel_merge(

@@ -6,13 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from spit_edge.base.command_line import DONE, FAILED, guarded
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps, console
 from spit_edge.runtime.backends.backend import backend_names
-from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
 from spit_edge.runtime.commands.engine import add_engine_arguments, engine_command, engine_line
@@ -101,11 +99,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_classes(output: Output, top: int) -> None:
-    logits = output.logits[0].astype(np.float64)
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
-    for index in np.argsort(-shares, kind="stable")[: max(top, 0)]:
-        print(f"{shares[index]:7.2%}  {class_name(int(index), len(shares))}")
+    for guess in likeliest(output.logits[0], top):
+        print(f"{guess.share:7.2%}  {guess.name}")
     print(f"regions: {output.num_tokens[0]}")
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from spit_edge.base.token_rows import token_size
 from spit_edge.spit_ref import exact
 from spit_edge.spit_ref.image_input import checked_images, checked_labels
 from spit_edge.spit_ref.pixel_features import PixelFeatures, pixel_features, positions
@@ -69,8 +70,8 @@ def token_rows(
     interpolation: str,
 ) -> Tensor:
     """As :func:`region_features`, from features and without checks."""
-    token_size = bins * bins * (5 if gradient else 4)
-    tokens = features.contrast.new_zeros(labels.shape[0], max_tokens, token_size)
+    size = token_size(bins, gradient=gradient)
+    tokens = features.contrast.new_zeros(labels.shape[0], max_tokens, size)
     for index, count in enumerate(counts.tolist()):
         used = min(count, max_tokens)
         one = PixelFeatures(features.contrast[index], features.gradient[index])

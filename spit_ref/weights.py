@@ -6,15 +6,15 @@ import hashlib
 import os
 import sys
 import warnings
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from spit_edge.spit_ref.checkpoint import WrongCheckpoint, read_checkpoint
 from spit_edge.spit_ref.download import WeightsError, download
 from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
 
@@ -23,10 +23,6 @@ Shapes = dict[str, tuple[int, ...]]
 OFFICIAL_CLASSES = 1000
 INIT_STD = 0.02
 LISTED = 8  # keys of one kind that an error names
-
-
-class WrongCheckpoint(WeightsError):
-    """A file is not a checkpoint, or not one of this model."""
 
 
 class RandomWeightsWarning(UserWarning):
@@ -66,8 +62,9 @@ def resolve_weights(
     if weights in ("auto", "random"):
         state = random_state(config, seed)
         return state, WeightsInfo("random", f"seed {seed}", state_dict_sha256(state), seed)
-    path = Path(os.path.expanduser(weights))
-    state = _load(path, config)
+    # Absolute, because whoever validates a bundle later stands in another folder.
+    path = Path(os.path.expanduser(weights)).absolute()
+    state = check_state(read_checkpoint(path), config, str(path))
     return state, WeightsInfo("file", str(path), state_dict_sha256(state))
 
 
@@ -162,6 +159,12 @@ def _check_shapes(found: Shapes, config: ModelConfig, where: str) -> None:
         lines += f"\n  {kind}: {', '.join(keys[:LISTED])}{more}" if keys else ""
     if lines:
         n = sum(found.get("head.bias", ()))
+        only_head = n and found == checkpoint_shapes(replace(config, classes=n))
+        if only_head:
+            raise WrongCheckpoint(
+                f"{where} has {n} classes and {config.name} {config.classes}: pass --classes {n} "
+                f"(in Python classes={n})."
+            )
         zoo = [model_config(m, gradient=g, classes=n) for m in MODEL_NAMES for g in (True, False)]
         fits = [known for known in zoo if checkpoint_shapes(known) == found]
         looks = f" (this looks like {_label(*fits)})" if fits else ""
@@ -189,26 +192,6 @@ def _as_float32(tensor: Tensor, key: str, where: str) -> Tensor:
     raise WrongCheckpoint(f"{where}: {key} {fault}, so no model can run on it: pass another file.")
 
 
-def _load(path: Path, config: ModelConfig) -> dict[str, Tensor]:
-    try:
-        if zipfile.is_zipfile(path):  # torch.load does not look at the checksums
-            with zipfile.ZipFile(path) as archive:
-                if damaged := archive.testzip():
-                    raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise WeightsError(
-            f"{path} could not be read ({error.strerror}): pass the path of a checkpoint "
-            "or one of the words auto, official and random."
-        ) from error
-    except Exception as error:  # a damaged file makes torch.load raise nearly anything
-        raise WrongCheckpoint(
-            f"{path} is damaged, or no PyTorch checkpoint, or holds more than tensors "
-            f"({type(error).__name__}): pass a state dict saved with torch.save."
-        ) from error
-    return check_state(state, config, str(path))
-
-
 def cache_path(config: ModelConfig) -> Path:
     """Where the official file of this model is kept, in the cache folder of torch.hub."""
     kind = "gradient" if config.gradient else "plain"
@@ -224,7 +207,7 @@ def _official(config: ModelConfig) -> tuple[dict[str, Tensor], WeightsInfo]:
     path = cache_path(config)
     if not _is_cached(path, file.md5):
         download(file.url, path, file.md5)
-    state = _load(path, config)
+    state = check_state(read_checkpoint(path), config, str(path))
     return state, WeightsInfo("official", file.url, state_dict_sha256(state))
 
 

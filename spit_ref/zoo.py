@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from spit_edge.base.token_rows import BINS, token_size
+
 Tokenizer = Literal["superpixel", "square", "random"]
 Interpolation = Literal["bilinear", "nearest"]
-
-BINS = 16
-"""Side of the grid that every region is resampled to, and bins per histogram axis."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class ModelConfig:
 
     @property
     def token_size(self) -> int:
-        """Values per token row: (3 colours + 1 or 2 histograms) x bins x bins."""
-        return (5 if self.gradient else 4) * self.bins * self.bins
+        """Values per token row."""
+        return token_size(self.bins, gradient=self.gradient)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from spit_edge.base.progress import Steps
 from spit_edge.export import build as export_build
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.pictures.images import fitted_samples
 from tests.processes import folder_of_run
 from tests.traces import Traces
 
@@ -64,7 +64,7 @@ def photographs() -> Callable[[int, int], np.ndarray]:
     """The shipped photographs at a size, uint8 [3, height, width, 3]."""
 
     def at(height: int, width: int) -> np.ndarray:
-        return np.stack([fit_image(load_image(p), height, width) for p in sample_photos().values()])
+        return np.stack(list(fitted_samples(height, width).values()))
 
     return at
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.pictures.images import load_fitted, sample_photos
 
 
 @cache
 def photograph(name: str, height: int, width: int) -> Tensor:
     """``astronaut``, ``chelsea`` or ``coffee`` as uint8 [1, 3, height, width]."""
-    pixels = fit_image(load_image(sample_photos()[name]), height, width)
+    pixels = load_fitted(sample_photos()[name], height, width)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).unsqueeze(0)
 
 

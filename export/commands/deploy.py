@@ -11,15 +11,13 @@ from pathlib import Path
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.base.progress import Steps
 from spit_edge.export.deploy.errors import CheckFailed, DeployError
-from spit_edge.export.deploy.fleet import run_fleet
-from spit_edge.export.deploy.fleet_file import Device, read_devices
-from spit_edge.export.deploy.options import DeployOptions
+from spit_edge.export.deploy.fleet import Member, read_members, run_fleet
 from spit_edge.export.deploy.package import Package, make_package, write_archive
 from spit_edge.export.deploy.prebuilt import prebuilt_libraries
 from spit_edge.export.deploy.remote import Remote
 from spit_edge.export.deploy.reporter import PersonalReporter
 from spit_edge.export.deploy.steps import deploy, refuse_random, rollback
-from spit_edge.export.deploy.target import parse_target
+from spit_edge.export.deploy.target import DeployOptions, parse_target
 from spit_edge.plugins.plugin_library import BUILT
 from spit_edge.runtime.bundle.folder import Bundle
 
@@ -141,7 +139,7 @@ def _deploy(options: argparse.Namespace) -> int:
 
 
 def _fleet(options: argparse.Namespace) -> int:
-    devices = read_devices(
+    members = read_members(
         options.devices,
         _wishes(options),
         service=options.name,
@@ -149,17 +147,17 @@ def _fleet(options: argparse.Namespace) -> int:
         ssh_config=options.ssh_config,
     )
     if options.rollback:
-        return run_fleet(devices, _rolled_back, parallel=options.parallel)
+        return run_fleet(members, _rolled_back, parallel=options.parallel)
     bundle = _bundle(options)
     if options.validate and not _valid(options.bundle):
         return FAILED
     with _packed(bundle, options) as package:
 
-        def work(remote: Remote, device: Device) -> str:
-            done = deploy(remote, package, device.options)
+        def work(remote: Remote, member: Member) -> str:
+            done = deploy(remote, package, member.options)
             return f"uses {done.release} on {done.backend}"
 
-        return run_fleet(devices, work, parallel=options.parallel)
+        return run_fleet(members, work, parallel=options.parallel)
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -172,8 +170,8 @@ def _pack(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _rolled_back(remote: Remote, device: Device) -> str:
-    return f"uses {rollback(remote, device.options)} again"
+def _rolled_back(remote: Remote, member: Member) -> str:
+    return f"uses {rollback(remote, member.options)} again"
 
 
 def _reported(work: Callable[[], None], reporter: PersonalReporter) -> int:

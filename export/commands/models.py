@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from rich import box
 from rich.table import Table
 
+from spit_edge.base.sizes import size_text
+from spit_edge.base.tables import new_table
 from spit_edge.spit_ref.weights import cache_path, checkpoint_shapes
 from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
 
 
 def model_table() -> Table:
     """Every model with and without gradient features: sizes, tokenizer, official weights."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table()
     table.add_column("model")
     for column in ("gradient", "dim", "heads", "depth", "numbers", "fp16"):
         table.add_column(column, justify="right")
@@ -30,7 +31,7 @@ def model_table() -> Table:
                 str(config.heads),
                 str(config.depth),
                 f"{count / 1e6:.1f} M",
-                f"{2 * count / 1e6:.0f} MB",
+                size_text(2 * count),
                 {"superpixel": "superpixels", "square": "squares", "random": "random"}[
                     config.tokenizer
                 ],

@@ -1,16 +1,31 @@
-"""One package onto many devices at a time; one that fails does not stop the others."""
+"""One package onto many devices at a time; one that fails does not stop the others.
+
+``devices.toml``: the devices of a fleet.
+
+::
+
+    [[device]]
+    host = "user@jetson-1"      # as for deploy: user@host, or a name of ssh's configuration
+    name = "door"               # how the table calls it [the host]
+    dir = "/opt/spit"           # the service's folder there [spit-edge/<service> in the home]
+    engine = "never"            # auto, now or never [as on the command line]
+    backend = "onnxruntime"     # [as on the command line]
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from rich import box
+import msgspec
+from msgspec import Struct
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -18,11 +33,76 @@ from rich.text import Text
 from spit_edge.base.command_line import DONE, FAILED, NOT_DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import console
-from spit_edge.export.deploy.errors import CheckFailed
-from spit_edge.export.deploy.fleet_file import Device
+from spit_edge.base.tables import new_table
+from spit_edge.export.deploy.errors import CheckFailed, DeployError
 from spit_edge.export.deploy.remote import Remote
+from spit_edge.export.deploy.target import DeployOptions, EngineWish, Target, parse_target
 
-Work = Callable[[Remote, Device], str]
+
+class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    host: str
+    name: str | None = None
+    dir: str | None = None
+    engine: EngineWish | None = None
+    backend: str | None = None
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    device: list[_Entry]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A device of the fleet by its name, where the service is there, and how it is deployed."""
+
+    name: str
+    target: Target
+    options: DeployOptions
+
+
+def read_members(
+    file: Path,
+    options: DeployOptions,
+    *,
+    service: str | None,
+    default_service: str,
+    ssh_config: Path | None,
+) -> Sequence[Member]:
+    """The devices of a file; what an entry does not say is as in ``options``.
+
+    Raises DeployError if the file is not of the form above.
+    """
+    entries = _parse(file).device
+    members = []
+    for entry in entries:
+        place = f"{entry.host}:{entry.dir}" if entry.dir else entry.host
+        target = parse_target(place, service, default_service, ssh_config)
+        own = replace(
+            options,
+            engine=entry.engine or options.engine,
+            backend=entry.backend or options.backend,
+        )
+        members.append(Member(entry.name or target.host, target, own))
+    names = [member.name for member in members]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DeployError(f"{file} names {twice[0]} twice: give each device a name of its own")
+    if not members:
+        raise DeployError(f"{file} names no device")
+    return members
+
+
+def _parse(file: Path) -> _File:
+    # Python has it from 3.11 on; the package it was made of is the same.
+    toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        return msgspec.convert(toml.loads(file.read_text()), _File)
+    except OSError as error:
+        raise DeployError(f"cannot read {file}: {error.strerror}") from error
+    except (toml.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise DeployError(f"{file} is no list of devices: {error}") from error
+
+
+Work = Callable[[Remote, Member], str]
 """What is done to each device; its last word, for the table."""
 _STYLES = {DONE: "green", FAILED: "red", NOT_DONE: "red", None: "yellow"}
 
@@ -58,7 +138,7 @@ class FleetTable:
 
     def table(self) -> Table:
         """A row per device."""
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = new_table()
         table.add_column("device", no_wrap=True)
         table.add_column("state", overflow="fold")
         with self._lock:
@@ -67,7 +147,7 @@ class FleetTable:
         return table
 
 
-class _DeviceReporter:
+class _MemberReporter:
     """Hears of one device."""
 
     def __init__(self, name: str, table: FleetTable) -> None:
@@ -95,21 +175,21 @@ class _DeviceReporter:
         pass
 
 
-def run_fleet(devices: Sequence[Device], work: Work, *, parallel: int) -> int:
-    """Do ``work`` on all devices, up to ``parallel`` at a time.
+def run_fleet(members: Sequence[Member], work: Work, *, parallel: int) -> int:
+    """Do ``work`` on all members, up to ``parallel`` at a time.
 
     Returns DONE if all are done, FAILED if only checks failed, else NOT_DONE.  Ctrl-C ends all.
     """
-    table = FleetTable([device.name for device in devices])
+    table = FleetTable([member.name for member in members])
     remotes = {
-        device.name: Remote(device.target, _DeviceReporter(device.name, table), batch=True)
-        for device in devices
+        member.name: Remote(member.target, _MemberReporter(member.name, table), batch=True)
+        for member in members
     }
     pool = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="deploy")
     try:
         with table.shown():
             futures = [
-                pool.submit(_one, device, remotes[device.name], work, table) for device in devices
+                pool.submit(_one, member, remotes[member.name], work, table) for member in members
             ]
             codes = [future.result() for future in as_completed(futures)]
     except BaseException:
@@ -125,15 +205,15 @@ def run_fleet(devices: Sequence[Device], work: Work, *, parallel: int) -> int:
     return max(codes)
 
 
-def _one(device: Device, remote: Remote, work: Work, table: FleetTable) -> int:
-    table.set(device.name, "connecting")
+def _one(member: Member, remote: Remote, work: Work, table: FleetTable) -> int:
+    table.set(member.name, "connecting")
     try:
         with remote:
-            table.set(device.name, work(remote, device), DONE)
+            table.set(member.name, work(remote, member), DONE)
     except CheckFailed as error:
-        table.set(device.name, str(error), FAILED)
+        table.set(member.name, str(error), FAILED)
         return FAILED
     except (SpitError, OSError, KeyboardInterrupt) as error:
-        table.set(device.name, str(error) or "interrupted", NOT_DONE)
+        table.set(member.name, str(error) or "interrupted", NOT_DONE)
         return NOT_DONE
     return DONE

@@ -6,10 +6,11 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.package import Package
 from spit_edge.export.deploy.plan import Plan
-from spit_edge.export.deploy.target_facts import Facts
+from spit_edge.export.deploy.target import Facts
 from spit_edge.runtime.bundle.folder import WEIGHTS
 
 VENV_BYTES = {"onnxruntime": 250_000_000, "tensorrt": 150_000_000}
@@ -43,8 +44,9 @@ class Needs:
         return max(self.run, self.build)
 
     def __str__(self) -> str:
-        build = f", building {_gb(self.build)}" if self.build else ""
-        return f"needs: {_gb(self.disk)} of disk; memory: running {_gb(self.run)}{build}"
+        build = f", building {size_text(self.build)}" if self.build else ""
+        running = f"running {size_text(self.run)}{build}"
+        return f"needs: {size_text(self.disk)} of disk; memory: {running}"
 
 
 def compute_needs(package: Package, plan: Plan, to_send: int, *, venv_there: bool) -> Needs:
@@ -67,16 +69,17 @@ def check_needs(needs: Needs, facts: Facts, *, ignore_memory: bool = False) -> N
     """DeployError if the device has less."""
     if needs.disk > facts.disk_free:
         raise DeployError(
-            f"{facts.root} on the device has {_gb(facts.disk_free)} free but {_gb(needs.disk)} are "
-            "needed: free some space, or choose a folder on another disk"
+            f"{facts.root} on the device has {size_text(facts.disk_free)} free but "
+            f"{size_text(needs.disk)} are needed: free some space, or choose a folder on another "
+            "disk"
         )
     if ignore_memory or facts.memory_free is None:
         return
     if needs.memory > facts.memory_free:
         raise DeployError(
-            f"the device has {_gb(facts.memory_free)} of memory free but {_gb(needs.memory)} are "
-            "needed: end other programs there (a camera service, the desktop), deploy a smaller "
-            "model, or try it with --ignore-memory"
+            f"the device has {size_text(facts.memory_free)} of memory free but "
+            f"{size_text(needs.memory)} are needed: end other programs there (a camera service, "
+            "the desktop), deploy a smaller model, or try it with --ignore-memory"
         )
 
 
@@ -94,7 +97,3 @@ def _unpacked_sizes(package: Package) -> Iterator[int]:
                 yield sum(info.file_size for info in wheel.infolist())
         except zipfile.BadZipFile as error:
             raise DeployError(f"{file.source} is not a wheel") from error
-
-
-def _gb(number: int) -> str:
-    return f"{number / 1e9:.2f} GB"

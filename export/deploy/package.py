@@ -12,9 +12,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spit_edge import export
+from spit_edge.base.files import file_sha256, json_file, whole_file
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.plugins.plugin_library import (
     FILE_NAME,
@@ -107,22 +106,20 @@ def make_package(
 def write_archive(package: Package, target: Path) -> None:
     """All of it as a tar file that depends on nothing but the content and SOURCE_DATE_EPOCH."""
     when = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    fresh = target.with_name(f".{target.name}.new")
-    try:
-        with tarfile.open(fresh, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for path, file in sorted(package.files.items()):
-                member = tarfile.TarInfo(path)
-                member.size, member.mtime, member.mode = file.bytes, when, 0o644
-                with file.source.open("rb") as content:
-                    archive.addfile(member, content)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with (
+        whole_file(target) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for path, file in sorted(package.files.items()):
+            member = tarfile.TarInfo(path)
+            member.size, member.mtime, member.mode = file.bytes, when, 0o644
+            with file.source.open("rb") as content:
+                archive.addfile(member, content)
 
 
 def _write_contents(place: Path, files: Mapping[str, PackedFile]) -> Path:
     listed = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in files.items()}
-    place.write_text(json.dumps({"files": listed}, indent=2, sort_keys=True) + "\n")
+    place.write_bytes(json_file({"files": listed}, sort_keys=True))
     return place
 
 
@@ -150,15 +147,10 @@ def _wheels_in(folder: Path) -> list[Path]:
 
 
 def _packed(path: Path) -> PackedFile:
-    digest, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-                size += len(chunk)
+        return PackedFile(path, *file_sha256(path))
     except OSError as error:
         raise DeployError(f"cannot read {path}: {error.strerror}") from error
-    return PackedFile(path, digest.hexdigest(), size)
 
 
 _ROOT = Path(export.__file__).resolve().parent.parent

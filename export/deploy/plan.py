@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spit_edge.export.deploy.errors import DeployError
-from spit_edge.export.deploy.options import DeployOptions
 from spit_edge.export.deploy.package import Package
-from spit_edge.export.deploy.target_facts import Facts
+from spit_edge.export.deploy.target import DeployOptions, Facts
 from spit_edge.plugins.plugin_library import PluginLibrary
 from spit_edge.runtime.cuda.gpu import bindings_for
 from spit_edge.runtime.engines.record import BACKEND_PARTS, Part

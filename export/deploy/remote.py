@@ -1,10 +1,10 @@
 """Calls to a device over the user's own OpenSSH.
 
 The first connection stays open for the others (ControlMaster, in a folder of our own).  A call
-starts Python on the device, sends it the modules of ``agent/`` and a request on stdin, and reads
-events from its stdout until the result; nothing of it is left there.  While a call lasts, its
-stdin stays open and gets a sign of life now and then: when this side or the network is gone, the
-device notices and stops what it was doing.
+starts Python on the device, sends it the modules of ``agent/``, what they import of ours and a
+request on stdin, and reads events from its stdout until the result; nothing of it is left there.
+While a call lasts, its stdin stays open and gets a sign of life now and then: when this side or the
+network is gone, the device notices and stops what it was doing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from spit_edge.export.deploy import agent
@@ -31,8 +30,9 @@ CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
+    *(f"spit_edge.base.{name}" for name in ("errors", "sizes", "files", "install")),
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
-    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "store", "install", "switch", "main")),
+    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
 )
 """What is sent, in an order in which each finds what it imports."""
 _BOOTSTRAP = """
@@ -72,12 +72,7 @@ class Remote:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def ssh(self) -> list[str]:
@@ -109,7 +104,7 @@ class Remote:
     def call(
         self, operation: str, *, feed: Callable[[IO[bytes]], None] | None = None, **fields: Any
     ) -> Any:
-        """Do an operation of ``device/main.py``; its result.
+        """Do an operation of ``agent/main.py``; its result.
 
         feed  writes what the operation reads from stdin after its request
 

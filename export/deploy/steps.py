@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy.errors import CheckFailed, DeployError
 from spit_edge.export.deploy.needs import check_needs, compute_needs
-from spit_edge.export.deploy.options import DeployOptions
 from spit_edge.export.deploy.package import Package
 from spit_edge.export.deploy.plan import Plan, make_plan
 from spit_edge.export.deploy.remote import Remote
-from spit_edge.export.deploy.target_facts import Facts, facts_from
+from spit_edge.export.deploy.target import DeployOptions, Facts, facts_from
 from spit_edge.export.deploy.transfer import send
 from spit_edge.runtime.bundle.folder import Bundle
 
@@ -78,14 +78,14 @@ def _transfer(
     check_needs(needs, facts, ignore_memory=ignore_memory)
     send(remote, facts.root, package.files, missing, rsync=facts.rsync)
     remote.reporter.line(
-        f"sent {len(missing)} of {len(wanted)} files, {to_send / 1e6:.2f} MB"
+        f"sent {len(missing)} of {len(wanted)} files, {size_text(to_send)}"
         if missing
         else f"nothing to send: all {len(wanted)} files are there"
     )
 
 
 def _request(package: Package, plan: Plan, facts: Facts, options: DeployOptions) -> dict[str, Any]:
-    """What ``activate`` of ``device/main.py`` is told."""
+    """What ``activate`` of ``agent/main.py`` is told."""
     from_sources = plan.install == package.sources
     plugin = {"prebuilt": plan.prebuilt, "sm": plan.build_sm}
     return {

@@ -1,15 +1,21 @@
-"""Where a bundle goes: a host as ssh knows it, and a folder there."""
+"""Where a bundle goes, how, and what the machine there says of itself."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+import msgspec
+from msgspec import Struct
+
+from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy.errors import DeployError
 
 HOME = "spit-edge"
 """Folder, in the user's home on the device, of services for which none is named."""
+EngineWish = Literal["auto", "now", "never"]
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -48,3 +54,82 @@ def parse_target(
     if not folder:
         return Target(host, f"{HOME}/{name or default_name}", ssh_config)
     return Target(host, f"{folder}/{name}" if name else folder, ssh_config)
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """How a bundle is deployed.
+
+    engine   auto: where there are TensorRT and a GPU; now: it must be; never
+    backend  that the check runs on; None: tensorrt with an engine, else onnxruntime
+    keep     releases that stay on the device
+    seconds  of each measurement of speed; 0: none
+    restart  unit of the user's systemd to restart, if it runs, once the release is in use
+    extras   of this package to install beside what the back end needs
+    ignore_memory  go on where less is free than is computed
+    """
+
+    engine: EngineWish = "auto"
+    backend: str | None = None
+    keep: int = 3
+    seconds: float = 1.0
+    restart: str | None = None
+    extras: tuple[str, ...] = ()
+    ignore_memory: bool = False
+
+
+class Gpu(Struct, frozen=True):
+    """Compute capability times ten, and the newest CUDA that the driver runs (13000 for 13.0)."""
+
+    sm: int
+    cuda: int
+
+
+class Facts(Struct, frozen=True):
+    """What ``agent/facts.py`` finds.  Sizes are bytes; None: not there, or not known.
+
+    root               the service's folder, absolute
+    venv               whether its Python can make environments
+    numpy, tensorrt    versions of the system's packages
+    to_compile         packages of Debian that compiling the runtime needs and that are not there
+    jetson             model, JetPack, power mode and clocks, in words
+    memory_free        for new processes; on a Jetson CPU and GPU share it
+    current, previous  names of releases
+    """
+
+    root: str
+    machine: str
+    python: str
+    venv: bool
+    numpy: str | None
+    tensorrt: str | None
+    to_compile: list[str]
+    gpu: Gpu | None
+    jetson: str | None
+    rsync: bool
+    disk_free: int
+    memory_free: int | None
+    current: str | None
+    previous: str | None
+
+    def __str__(self) -> str:
+        parts = [self.jetson or self.machine, f"Python {self.python}"]
+        parts.append(f"numpy {self.numpy}" if self.numpy else "no numpy")
+        parts.append(f"TensorRT {self.tensorrt}" if self.tensorrt else "no TensorRT")
+        if self.gpu is None:
+            parts.append("no GPU")
+        else:
+            cuda = f"{self.gpu.cuda // 1000}.{self.gpu.cuda % 1000 // 10}"
+            parts.append(f"GPU sm_{self.gpu.sm} with CUDA up to {cuda}")
+        parts.append(f"{size_text(self.disk_free)} of disk free")
+        if self.memory_free is not None:
+            parts.append(f"{size_text(self.memory_free)} of memory free")
+        return ", ".join(parts)
+
+
+def facts_from(value: Any) -> Facts:
+    """The facts in a device's answer."""
+    try:
+        return msgspec.convert(value, Facts)
+    except msgspec.ValidationError as error:
+        raise DeployError(f"the device says strange things of itself: {error}") from error

@@ -16,18 +16,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
 from rich.table import Table
 
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
+from spit_edge.base.tables import new_table
 from spit_edge.export.precision.layers import LayerError
 from spit_edge.export.precision.trials import OutOfTrials, Trials, describe
 from spit_edge.export.reference import model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, PrecisionPlan
-from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import find_images, fit_image, fitted_samples, load_image
+from spit_edge.runtime.pictures.images import find_images, fitted_samples, load_fitted
 
 TRIALS = 100
 
@@ -89,7 +88,7 @@ def bisect(path: Path, steps: Steps, *, images: Path | None = None, limit: int =
 
 def plan_table(plan: PrecisionPlan, errors: Mapping[str, LayerError]) -> Table:
     """The products of a plan with their own errors, and the worst that is not in it."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table()
     for column in ("matrix product", "precision"):
         table.add_column(column)
     for column in ("largest in fp32", f"own error in {plan.precision}"):
@@ -147,7 +146,4 @@ def _images(manifest: Manifest, folder: Path | None) -> dict[str, NDArray[np.uin
     size = manifest.preprocessing
     if folder is None:
         return fitted_samples(size.height, size.width)
-    files = find_images(folder)
-    if not files:
-        raise ImageError(f"there are no images in {folder}")
-    return {f.name: fit_image(load_image(f), size.height, size.width) for f in files}
+    return {f.name: load_fitted(f, size.height, size.width) for f in find_images(folder)}

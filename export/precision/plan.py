@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import whole_file
+from spit_edge.base.files import json_file, whole_file
 from spit_edge.export.graph.trunk import product_names
 from spit_edge.runtime.bundle.manifest import Precision, PrecisionPlan
 from spit_edge.spit_ref.zoo import ModelConfig
@@ -30,10 +30,9 @@ def read_plan(path: Path) -> PrecisionPlan:
 
 def write_plan(plan: PrecisionPlan, path: Path) -> None:
     """Write a plan; a whole file or none.  Raises PlanError."""
-    text = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
     try:
         with whole_file(path) as stream:
-            stream.write(text)
+            stream.write(json_file(plan))
     except OSError as error:
         raise PlanError(f"cannot write the plan {path}: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 16, 34, 40
 _WIDTH = 900
 _STEPS = (6.0, 48.0)  # pixels between layers, at least and at most
 _NEVER = 1e-12  # errors below count as none
+_ROOM, _LEAST_EXTENT, _LEAST_TICKS = 0.06, 0.7, 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Line:
 class Chart:
     """Coordinates in the units of an SVG of ``width`` x ``height``.
 
-    ticks   (y, text) of powers of ten
+    ticks   (y, text) of round values
     blocks  (x, width, number) of the bands that stand for blocks
     step    y of the rounding step
     """
@@ -64,7 +65,7 @@ def layer_chart(series: list[LayerSeries], rounding_step: float) -> Chart:
     spacing = min(max((_WIDTH - LEFT - RIGHT) / len(names), _STEPS[0]), _STEPS[1])
     width = LEFT + RIGHT + spacing * len(names)
     bottom = HEIGHT - BOTTOM
-    low, high = _decades(series, rounding_step)
+    low, high = _extent(series, rounding_step)
 
     def x_of(index: int) -> float:
         return round(LEFT + spacing * (index + 0.5), 1)
@@ -100,7 +101,7 @@ def layer_chart(series: list[LayerSeries], rounding_step: float) -> Chart:
         top=TOP,
         bottom=bottom,
         right=round(width - RIGHT, 1),
-        ticks=[(y_of(10.0**power), f"1e{power}") for power in range(low, high + 1)],
+        ticks=[(y_of(value), f"{value:.0e}".replace("e-0", "e-")) for value in _ticks(low, high)],
         blocks=[
             (round(LEFT + spacing * start, 1), round(spacing * (end + 1 - start), 1), str(number))
             for number, (start, end) in enumerate(zip(starts, ends, strict=False))
@@ -120,10 +121,21 @@ def _label(error: LayerError) -> str:
     return f"{error.name}: {error.relative:.1e}"
 
 
-def _decades(series: list[LayerSeries], rounding_step: float) -> tuple[int, int]:
-    """Powers of ten that enclose all errors and the rounding step."""
+def _extent(series: list[LayerSeries], rounding_step: float) -> tuple[float, float]:
+    """Powers of ten between which all errors and the rounding step lie, with a little room."""
     values = [rounding_step]
     for one in series:
         values += [e.relative for e in one.errors if _NEVER < e.relative < math.inf]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return low, max(high, low + 1)
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(_ROOM * (high - low), _LEAST_EXTENT / 2 - (high - low) / 2)
+    return low - room, high + room
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, and where these are few, round multiples of them, too."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        ticks = [f * 10.0**p for p in powers for f in factors if low <= math.log10(f) + p <= high]
+        if len(ticks) >= _LEAST_TICKS:
+            break
+    return ticks

@@ -9,20 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spit_edge.export.precision.layers import LayerError
-from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.classes import Guess
 from spit_edge.runtime.parity.judge import GATES, ImageParity
 
 TOP = 5
-
-
-@dataclass(frozen=True)
-class Guess:
-    """One of an image's likeliest classes; ``share`` of the softmax."""
-
-    index: int
-    name: str
-    logit: float
-    share: float
+"""Classes of each image that are shown."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +77,15 @@ class LayerSeries:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it.  ``fp32`` names the matrix products that a precision plan keeps in float32."""
+    """All of it.
 
+    created  date and time, ISO 8601 with the offset from UTC
+    command  what makes the report again
+    fp32     matrix products that a precision plan keeps in float32
+    """
+
+    created: str
+    command: str
     bundle: str
     model: str
     precision: str
@@ -101,17 +99,6 @@ class Report:
     layers: list[LayerSeries]
     manifest: dict[str, str]
     versions: dict[str, str]
-
-
-def guesses(logits: NDArray[np.float32]) -> list[Guess]:
-    """The likeliest classes of logits [classes]."""
-    values = logits.astype(np.float64)
-    shares = np.exp(values - values.max())
-    shares /= shares.sum()
-    return [
-        Guess(int(i), class_name(int(i), len(values)), float(values[i]), float(shares[i]))
-        for i in np.argsort(-values, kind="stable")[:TOP]
-    ]
 
 
 def difference(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> Difference:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.trunk import TrunkGraph
 from spit_edge.export.inspection import manifest_facts
@@ -22,15 +24,23 @@ from spit_edge.export.precision.layers import (
     rounding_step,
 )
 from spit_edge.export.reference import Reference, model_of
-from spit_edge.export.report.contents import ImageFacts, Report, gates, layer_series
-from spit_edge.export.report.examine import Examiner
+from spit_edge.export.report.contents import (
+    TOP,
+    ImageFacts,
+    Report,
+    difference,
+    gates,
+    layer_series,
+)
+from spit_edge.export.report.pictures import image_pictures
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.parity.judge import Expected
+from spit_edge.runtime.classes import class_name, likeliest
+from spit_edge.runtime.parity.judge import Expected, compare
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.pictures.images import find_images, fit_image, load_image
+from spit_edge.runtime.pictures.images import find_images, load_fitted
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit
+from spit_edge.spit_ref.saliency import attention_flow
 
 VERSIONED = (
     "spit-edge", "torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-extensions", "openvino",
@@ -50,11 +60,14 @@ KeepPicture = Callable[[int, str, bytes], None]
 _Sample = tuple[str, NDArray[np.uint8], Expected | None]
 
 
-def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPicture) -> Report:
+def gather(
+    session: Session, steps: Steps, images: Path | None, command: str, keep: KeepPicture
+) -> Report:
     """Judge one image after the other.
 
     images  a folder of images to ask the reference about; None: the bundle's own with the answers
             it brought along
+    command what makes the report again
     """
     bundle, manifest = session.bundle, session.bundle.manifest
     with steps.step("loading the reference"):
@@ -79,6 +92,8 @@ def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPictur
     ]
     rows = [image.parity for image in facts]
     return Report(
+        created=datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
+        command=command,
         bundle=bundle.path.resolve().name,
         model=manifest.model,
         precision=manifest.precision,
@@ -101,10 +116,8 @@ def _samples(bundle: Bundle, images: Path | None) -> tuple[int, Iterator[_Sample
         stored = read_check(bundle)
         return len(stored), ((name, *both) for name, both in stored.items())
     files = find_images(images)
-    if not files:
-        raise ImageError(f"there are no images in {images}")
     size = bundle.manifest.preprocessing
-    fitted = ((f.name, fit_image(load_image(f), size.height, size.width), None) for f in files)
+    fitted = ((f.name, load_fitted(f, size.height, size.width), None) for f in files)
     return len(files), fitted
 
 
@@ -123,10 +136,60 @@ def _implementations(bundle: Bundle, model: Spit) -> list[tuple[Layers, str, str
 
 
 def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version(), "machine": platform.machine()}
-    for package in VERSIONED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    here = {"Python": platform.python_version(), "machine": platform.machine()}
+    return here | installed_versions(*VERSIONED)
+
+
+class Examiner:
+    """Judges images one at a time; ``meter`` collects the errors of the trunk's layers."""
+
+    def __init__(self, session: Session, reference: Reference, meter: LayerMeter) -> None:
+        self._session, self._reference, self._meter = session, reference, meter
+
+    def examine(
+        self, name: str, image: NDArray[np.uint8], expected: Expected | None
+    ) -> tuple[ImageFacts, dict[str, bytes]]:
+        """Facts and pictures of an image [H, W, 3].
+
+        expected  an answer of the reference to judge by; None: what it answers now
+        """
+        tokens = self._reference.tokens(image)
+        wanted = expected or self._reference.expected_of(tokens)
+        output = self._session.run(image, tokens=True, truncate=True)
+        assert output.tokens is not None
+        parity = compare(name, output, 0, wanted, self._session.bundle.manifest.precision)
+        self._meter.measure(name, tokens.rows, tokens.counts)
+        flow = self._flow(tokens.rows, tokens.counts)
+        labels, logits = output.labels[0], output.logits[0]
+        count = int(output.num_tokens[0])
+        found_flow = None if output.attention is None else output.attention[0, :count]
+        facts = ImageFacts(
+            name=name,
+            parity=parity,
+            expected_num_tokens=wanted.num_tokens,
+            first_label=_first(labels != wanted.labels),
+            tokens=difference(output.tokens[0, :count], tokens.rows[0].numpy()),
+            logits=difference(logits, wanted.logits),
+            worst_class=class_name(
+                int(np.abs(np.nan_to_num(logits - wanted.logits, nan=np.inf)).argmax()),
+                len(logits),
+            ),
+            attention=None if found_flow is None else difference(found_flow, flow),
+            expected_top=likeliest(wanted.logits, TOP),
+            top=likeliest(logits, TOP),
+        )
+        pictures = image_pictures(image, (wanted.labels, flow), (labels, found_flow))
+        return facts, pictures
+
+    @torch.no_grad()
+    def _flow(self, rows: torch.Tensor, counts: torch.Tensor) -> NDArray[np.float32]:
+        """The reference's attention flow [T]."""
+        attentions = self._reference.model.embed(rows, counts, attentions=True).attentions
+        flow: NDArray[np.float32] = attention_flow(attentions, counts)[0].numpy()
+        return flow
+
+
+def _first(differing: NDArray[np.bool_]) -> tuple[int, int] | None:
+    """Row and column of the first True."""
+    places = np.argwhere(differing)
+    return None if len(places) == 0 else (int(places[0][0]), int(places[0][1]))

@@ -23,7 +23,12 @@ _HEAT = np.array(
 _DIFFERENT = (225, 29, 72)
 
 
-def photograph(image: Pixels, labels: NDArray[np.int32]) -> bytes:
+def photograph(image: Pixels) -> bytes:
+    """``image`` [H, W, 3] as the model sees it."""
+    return _encoded(image, quality=90)
+
+
+def with_borders(image: Pixels, labels: NDArray[np.int32]) -> bytes:
     """``image`` [H, W, 3] with the borders of ``labels`` [H, W]."""
     scale = max(1, -(-BORDER_SIDE // max(labels.shape)))
     return _encoded(borders(image, labels, scale=scale), quality=82)
@@ -79,9 +84,9 @@ def image_pictures(
 
     expected, found  labels [H, W] and attention flow [T] of the reference and of the back end
     """
-    pictures: dict[str, bytes] = {}
+    pictures = {"photograph": photograph(image)}
     draw: dict[str, Callable[[NDArray[np.int32]], bytes]] = {
-        "borders": lambda labels: photograph(image, labels),
+        "borders": lambda labels: with_borders(image, labels),
         "colours": lambda labels: colours(image, labels),
         "labels": label_map,
     }

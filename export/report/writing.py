@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import whole_file
+from spit_edge.base.files import json_file, whole_file
 from spit_edge.base.progress import Steps
+from spit_edge.export.report.chart import layer_chart
 from spit_edge.export.report.contents import Report
 from spit_edge.export.report.gather import gather
-from spit_edge.export.report.page import page
 from spit_edge.export.report.pictures import data_uri
 from spit_edge.runtime.parity.judge import ImageParity
 from spit_edge.runtime.session import Session
+
+Picture = Callable[[int, str], str | None]
+"""Number of an image and name of a picture to the picture's address; None where there is none."""
 
 
 def write_report(
@@ -43,16 +48,18 @@ def write_report(
             path = place(number, kind)
             return data_uri(path.read_bytes()) if path.is_file() else None
 
-        report = gather(session, steps, images, keep)
+        report = gather(session, steps, images, _command(bundle, out, images, backend), keep)
         with steps.step(f"writing {out}"):
-            _write(out, page(report, picture))
-            _write(out.with_suffix(".json"), [report_json(report)])
+            _write(out, (piece.encode() for piece in page(report, picture)))
+            _write(out.with_suffix(".json"), [json_file(report)])
     return session.backend, [image.parity for image in report.images]
 
 
-def report_json(report: Report) -> str:
-    """The facts; numbers that are not finite become null."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+def _command(bundle: Path, out: Path, images: Path | None, backend: str) -> str:
+    words = ["spit-edge", "validate", str(bundle), "--report", str(out)]
+    words += [] if images is None else ["--images", str(images)]
+    words += [] if backend == "auto" else ["--backend", backend]
+    return shlex.join(words)
 
 
 def _check_place(out: Path, bundle: Path) -> None:
@@ -66,7 +73,55 @@ def _check_place(out: Path, bundle: Path) -> None:
         raise SpitError(f"the report {out} would change the bundle {bundle}: choose another folder")
 
 
-def _write(path: Path, pieces: Iterable[str]) -> None:
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     """The whole file or none."""
     with whole_file(path) as stream:
-        stream.writelines(piece.encode() for piece in pieces)
+        stream.writelines(pieces)
+
+
+def page(report: Report, picture: Picture) -> Iterator[str]:
+    """The page in pieces, so that the pictures of one image at a time are in memory."""
+    environment = Environment(
+        loader=PackageLoader("spit_edge.export.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, share=share, limit=limit)
+    environment.tests.update(finite=math.isfinite)
+    template = environment.get_template("report.html")
+    chart = layer_chart(report.layers, report.rounding_step)
+    # Failed images come first where images are listed.
+    order = sorted(range(len(report.images)), key=lambda i: report.images[i].parity.passed)
+    worst = max(report.images, key=lambda image: _of_limit(image.parity))
+    return template.generate(
+        report=report, chart=chart, picture=picture, order=order, worst=worst, of_limit=_of_limit
+    )
+
+
+def number(value: float | None) -> str:
+    """A measured value, short: 0, 1.2e-07, 0.12, not finite."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0.0:
+        return "0"
+    return f"{value:.2g}" if 0.01 <= abs(value) < 100 else f"{value:.1e}"
+
+
+def limit(value: float) -> str:
+    """What is allowed: no error at all where the reference could not tell."""
+    return number(value) if math.isfinite(value) else "none"
+
+
+def share(value: float) -> str:
+    """A share as percent."""
+    return f"{100.0 * value:.1f} %" if math.isfinite(value) else "not finite"
+
+
+def _of_limit(parity: ImageParity) -> float:
+    """Share of the allowed error; infinite where there is no such number."""
+    found = parity.error / parity.error_limit if parity.error_limit else math.inf
+    return found if math.isfinite(found) else math.inf

@@ -1,4 +1,4 @@
-"""A session timed: one batch at a time, two in flight, and by stages."""
+"""A session measured: one batch at a time, two in flight, by stages; and what the GPU holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from spit_edge.runtime.cuda.gpu import current_device
+from spit_edge.runtime.errors import BackendUnavailable
 from spit_edge.runtime.pictures.images import Pixels
 from spit_edge.runtime.session import Session, Ticket
 
@@ -112,6 +114,15 @@ def measure_stages(
         for stage, milliseconds in taken.items():
             times.setdefault(stage, []).append(milliseconds)
     return {stage: latency_of(taken) for stage, taken in times.items()}
+
+
+def used_gpu_memory() -> int | None:
+    """Bytes in use on the GPU, by all processes; None without one."""
+    try:
+        gpu = current_device()
+    except BackendUnavailable:
+        return None
+    return gpu.total_memory - gpu.free_memory
 
 
 def _in_turn(batches: Sequence[Pixels], limit: Limit) -> Iterator[Pixels]:

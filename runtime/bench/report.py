@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from rich import box
 from rich.table import Table
 
+from spit_edge.base.files import json_file
+from spit_edge.base.sizes import size_text
+from spit_edge.base.tables import new_table
 from spit_edge.runtime.bench.measure import Latency, Throughput
 from spit_edge.runtime.jetson.board import Jetson
 from spit_edge.runtime.jetson.power_meter import Power
@@ -48,7 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(report: Report) -> bytes:
     """Indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return json_file(report)
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -60,7 +62,7 @@ def tables(report: Report) -> Iterator[Table]:
 def _times(report: Report) -> Table:
     images = "image" if report.batch == 1 else f"batch of {report.batch}"
     title = f"{report.bundle} on {report.backend}: ms per {images}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table(title)
     table.add_column("what", no_wrap=True)
     for column in ("p50", "p90", "p99", "mean", "min", "max", "runs"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -71,7 +73,7 @@ def _times(report: Report) -> Table:
 
 
 def _facts(report: Report) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_header=False, padding=(0, 1, 0, 0))
+    table = new_table(header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for rate in report.throughput:
@@ -81,9 +83,9 @@ def _facts(report: Report) -> Table:
     if report.stages is None:
         table.add_row("stages", f"{report.backend} cannot tell them apart")
     if report.memory_peak is not None:
-        table.add_row("memory, peak", f"{report.memory_peak / 2**20:.0f} MiB")
+        table.add_row("memory, peak", size_text(report.memory_peak))
     if report.gpu_memory is not None:
-        table.add_row("memory on the GPU", f"{report.gpu_memory / 2**20:.0f} MiB")
+        table.add_row("memory on the GPU", size_text(report.gpu_memory))
     table.add_row("power", _power(report.energy))
     if report.gpu is not None:
         table.add_row("GPU", report.gpu)

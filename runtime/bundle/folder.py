@@ -8,9 +8,7 @@ list, engines for example, may stand beside them.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spit_edge.base.files import file_sha256, fresh_beside
 from spit_edge.runtime.bundle.manifest import FileEntry, Manifest, decode
 from spit_edge.runtime.errors import BundleError
 
@@ -29,7 +28,6 @@ TRUNK = "trunk.onnx"
 WEIGHTS = "model.onnx.data"
 REGIONS = "regions.npy"
 
-_CHUNK = 1 << 20
 _PathLike = str | os.PathLike[str]
 
 
@@ -113,10 +111,7 @@ def hash_files(folder: Path) -> dict[str, FileEntry]:
     """Size and SHA-256 of all files below ``folder`` but its own manifest, sorted by name."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     paths = {name: _inside(folder, name) for name in names if name != MANIFEST}
-    return {
-        name: FileEntry(sha256=_sha256(path), bytes=path.stat().st_size)
-        for name, path in paths.items()
-    }
+    return {name: _entry(path) for name, path in paths.items()}
 
 
 @contextmanager
@@ -129,7 +124,7 @@ def new_bundle(target: _PathLike) -> Iterator[Path]:
     """
     place = Path(target).resolve()
     _refuse_foreign(place)
-    folder = _beside(place)
+    folder = fresh_beside(place)
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -181,22 +176,19 @@ def _verify(paths: Mapping[str, Path], files: Mapping[str, FileEntry]) -> None:
                 "copy or export the bundle again"
             )
     for name, path in paths.items():
-        if _sha256(path) != files[name].sha256:
+        if _entry(path).sha256 != files[name].sha256:
             raise BundleError(
                 f"{path} does not have the SHA-256 that the manifest gives: "
                 "copy or export the bundle again"
             )
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def _entry(path: Path) -> FileEntry:
     try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        sha256, size = file_sha256(path)
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
+    return FileEntry(sha256=sha256, bytes=size)
 
 
 def _is_bundle(folder: Path) -> bool:
@@ -213,15 +205,10 @@ def _refuse_foreign(place: Path) -> None:
         raise BundleError(f"{place} is a file: choose a folder for the bundle")
 
 
-def _beside(place: Path) -> Path:
-    """A fresh hidden name in the same folder, so that renaming one to the other is atomic."""
-    return place.with_name(f".{place.name}-{secrets.token_hex(4)}")
-
-
 def _put_in_place(folder: Path, place: Path) -> None:
     """Rename ``folder`` to ``place``; what stood there comes back if that fails."""
     _refuse_foreign(place)
-    old = _beside(place)
+    old = fresh_beside(place)
     try:
         if place.exists():
             place.rename(old)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from spit_edge.base.files import json_file
 from spit_edge.runtime.errors import BundleError
 
 _Parsed = TypeVar("_Parsed")
@@ -137,10 +138,10 @@ class _Header(Struct, frozen=True):
 
 def encode(manifest: Manifest) -> bytes:
     """Indented JSON that depends on nothing but the values; BundleError if they are not valid."""
-    compact = msgspec.json.encode(manifest, order="deterministic")
+    text = json_file(manifest, sort_keys=True)
     # Struct fields are checked while decoding only: a manifest nobody can read is not written.
-    decode(compact, "the manifest to write")
-    return msgspec.json.format(compact, indent=2) + b"\n"
+    decode(text, "the manifest to write")
+    return text
 
 
 def decode(data: bytes, where: str) -> Manifest:

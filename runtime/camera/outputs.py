@@ -11,11 +11,10 @@ from typing import IO, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from spit_edge.base.files import whole_file
 from spit_edge.runtime.camera.frame_queue import Frame
-from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.errors import CameraError
 from spit_edge.runtime.pictures.images import Pixels
 from spit_edge.runtime.pictures.overlay import overlay
@@ -142,27 +141,19 @@ class _Kept:
 
 
 def _line(result: Result) -> dict[str, object]:
-    logits = result.output.logits[0].astype(np.float64)
     num_tokens = int(result.output.num_tokens[0])
     return {
         "id": result.id,
         "frame": result.frame.number,
         "time": result.frame.taken.isoformat(),
         "top": [
-            {"index": int(i), "class": class_name(int(i), len(logits)), "share": float(share)}
-            for i, share in _top(logits)
+            {"index": guess.index, "class": guess.name, "share": guess.share}
+            for guess in likeliest(result.output.logits[0], TOP)
         ],
         "num_tokens": num_tokens,
         "truncated": num_tokens > result.budget,
         "latency_ms": round(result.latency * 1e3, 3),
     }
-
-
-def _top(logits: NDArray[np.float64]) -> list[tuple[int, float]]:
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
-    order = np.argsort(-shares, kind="stable")[:TOP]
-    return [(int(index), float(shares[index])) for index in order]
 
 
 def _made(folder: Path) -> Path:

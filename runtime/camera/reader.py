@@ -37,7 +37,7 @@ class FrameReader:
         reconnect: bool,
         say: Callable[[str], None],
     ) -> None:
-        self.read = self.skipped = 0
+        self.read = 0
         self._source, self._queue, self._clock, self._pace = source, queue, clock, pace
         self._reconnect, self._say = reconnect, say
         self._thread = threading.Thread(target=self.run, name="frames", daemon=True)
@@ -69,9 +69,7 @@ class FrameReader:
             return False
         number, now = self.read, self._clock.now()
         self.read += 1
-        if self._source.live and not self._pace.is_due(now):
-            self.skipped += 1
-        else:
+        if not self._source.live or self._pace.is_due(now):
             self._pace.took(now)
             self._queue.put(Frame(number, now, datetime.now(timezone.utc), pixels))
         return True

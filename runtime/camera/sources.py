@@ -46,10 +46,10 @@ class FolderSource:
         self._files: Iterator[Path] = iter(())
 
     def open(self) -> None:
-        files = find_images(self._folder)
-        if not files:
-            raise CameraError(f"there are no images in {self._folder}")
-        self._files = iter(files)
+        try:
+            self._files = iter(find_images(self._folder))
+        except ImageError as error:
+            raise CameraError(str(error)) from error
 
     def read(self) -> Pixels | None:
         for file in self._files:

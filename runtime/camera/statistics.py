@@ -6,7 +6,8 @@ from collections import deque
 
 import numpy as np
 
-from spit_edge.runtime.bench.memory import resident_memory
+from spit_edge.base.memory import resident_memory
+from spit_edge.base.sizes import size_text
 
 _LATENCIES = 10_000
 """Of a period longer than these, the last count."""
@@ -42,7 +43,7 @@ class Statistics:
             parts.append(f"latency p50 {p50:.1f} p90 {p90:.1f} ms")
         resident = resident_memory()
         if resident is not None:
-            parts.append(f"{resident / 2**20:.0f} MiB")
+            parts.append(size_text(resident))
         self._start, self._read, self._dropped, self._done = now, read, dropped, 0
         self._latencies.clear()
         return ", ".join(parts)

@@ -6,7 +6,6 @@ import argparse
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import numpy as np
 from spit_edge.base.command_line import DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.files import whole_file
+from spit_edge.base.install import installed_versions
+from spit_edge.base.memory import peak_resident_memory
 from spit_edge.base.progress import Steps, console
 from spit_edge.runtime.backends.backend import backend_names
 from spit_edge.runtime.bench.measure import (
@@ -25,8 +26,8 @@ from spit_edge.runtime.bench.measure import (
     measure_latency,
     measure_stages,
     measure_throughput,
+    used_gpu_memory,
 )
-from spit_edge.runtime.bench.memory import peak_resident_memory, used_gpu_memory
 from spit_edge.runtime.bench.report import Energy, Report, encode, tables
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.gpu import current_device
@@ -34,7 +35,7 @@ from spit_edge.runtime.errors import BackendUnavailable, ImageError
 from spit_edge.runtime.jetson.board import find_jetson
 from spit_edge.runtime.jetson.power_meter import Power, mean_power, power_meter
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.pictures.images import Pixels, fit_image, load_image
+from spit_edge.runtime.pictures.images import Pixels, load_fitted
 from spit_edge.runtime.session import Session
 
 SECONDS = 5.0
@@ -126,7 +127,7 @@ def _batches(bundle: Bundle, image: Path | None, size: int) -> Iterator[Pixels]:
     if image is None:
         images = [photograph for photograph, _ in read_check(bundle).values()]
     else:
-        images = [fit_image(load_image(image), wanted.height, wanted.width)]
+        images = [load_fitted(image, wanted.height, wanted.width)]
     for start in range(len(images)):
         batch = np.stack(list(islice(cycle(images), start, start + size)))
         yield np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
@@ -175,11 +176,7 @@ def _gpu() -> str | None:
 def _versions() -> Iterator[tuple[str, str]]:
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
     yield "Python", platform.python_version()
-    for package in _PACKAGES:
-        try:
-            yield package, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+    yield from installed_versions(*_PACKAGES).items()
 
 
 def _count(text: str) -> int:

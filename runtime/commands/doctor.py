@@ -7,16 +7,17 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import console
+from spit_edge.base.sizes import size_text
+from spit_edge.base.tables import new_table
 from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
     PluginLibrary,
@@ -92,7 +93,7 @@ def usable(findings: Sequence[Finding]) -> bool:
 
 def findings_table(findings: Sequence[Finding]) -> Table:
     """A line per finding."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table()
     table.add_column("what", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("found, or what to do", overflow="fold")
@@ -108,13 +109,8 @@ def _machine() -> Iterator[Finding]:
     if jetson is not None:
         yield Finding("Jetson", "fine", str(jetson))
     yield Finding("Python", "fine", platform.python_version())
-    present = []
-    for package in ("spit-edge", *_PACKAGES):
-        try:
-            present.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    yield Finding("packages", "fine", ", ".join(present))
+    versions = installed_versions("spit-edge", *_PACKAGES)
+    yield Finding("packages", "fine", ", ".join(map(" ".join, versions.items())))
 
 
 def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) -> _Found | Finding:
@@ -125,7 +121,7 @@ def _attempt(topic: str, look: Callable[[], _Found], *, needed: bool = False) ->
 
 
 def _gpu(device: Device) -> Finding:
-    memory = f"{device.free_memory / 2**30:.1f} of {device.total_memory / 2**30:.1f} GiB free"
+    memory = f"{size_text(device.free_memory)} of {size_text(device.total_memory)} free"
     cuda = f"driver up to CUDA {device.driver_cuda}, runtime {device.runtime_cuda}"
     return Finding("GPU", "fine", f"{device.name}, SM {device.sm}, {memory}, {cuda}", needed=True)
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from spit_edge.base.progress import Steps
+from spit_edge.base.sizes import size_text
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.gpu import current_device
 from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
@@ -141,7 +142,7 @@ def engine_line(stored: StoredEngine) -> str:
     gpus = ", ".join(f"SM {sm}" for sm in record.platform.sm)
     return (
         f"{record.part} engine for {record.platform.gpu or 'any GPU'} ({gpus}): "
-        f"{record.layers} layers, {record.engine.bytes / 1e6:.1f} MB, matrix products {products}, "
+        f"{record.layers} layers, {size_text(record.engine.bytes)}, matrix products {products}, "
         f"{record.build_seconds:.1f} s"
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spit_edge.base.files import file_sha256
 from spit_edge.plugins.plugin_library import (
     FILE_NAME,
     PluginLibraryError,
@@ -62,7 +62,7 @@ def check_libraries(
 
 def library_hashes(libraries: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of the libraries by file name."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in libraries}
+    return {path.name: file_sha256(path)[0] for path in libraries}
 
 
 def load_plugins(

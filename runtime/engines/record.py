@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from spit_edge.base.files import json_file
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry, Name, Positive, Sha256
 from spit_edge.runtime.cuda.gpu import Device
@@ -96,8 +97,7 @@ def decode(data: bytes) -> EngineRecord:
 
 def encode(record: EngineRecord) -> bytes:
     """Indented JSON."""
-    compact = msgspec.json.encode(record, order="deterministic")
-    return msgspec.json.format(compact, indent=2) + b"\n"
+    return json_file(record, sort_keys=True)
 
 
 def key(platform: Platform, part: Part) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spit_edge.base.files import write_whole
+from spit_edge.base.files import file_sha256, write_whole
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry
 from spit_edge.runtime.engines.flavour import Flavour
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 FOLDER = "engines"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -105,18 +104,14 @@ def _read(path: Path) -> StoredEngine:
 
 
 def _verify(stored: StoredEngine) -> None:
-    digest, size = hashlib.sha256(), 0
     try:
-        with stored.path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
+        sha256, size = file_sha256(stored.path)
     except OSError as error:
         raise EngineError(f"its engine file cannot be read ({error.strerror})") from error
     wanted = stored.record.engine
     if size != wanted.bytes:
         raise EngineError(f"damaged, it has {size} bytes instead of {wanted.bytes}")
-    if digest.hexdigest() != wanted.sha256:
+    if sha256 != wanted.sha256:
         raise EngineError("damaged, its SHA-256 is not the recorded one")
 
 

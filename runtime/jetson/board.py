@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spit_edge.base.sizes import size_text
 from spit_edge.runtime.jetson.clocks import Clock, parse_clocks, power_mode, read_clocks
 from spit_edge.runtime.jetson.software import (
     cuda_version,
@@ -54,7 +55,7 @@ class Jetson:
             state = "locked at" if all(gpu.locked for gpu in gpus) else "up to"
             parts.append(f"GPU clock {state} {max(gpu.maximum for gpu in gpus):.0f} MHz")
         if self.memory is not None:
-            parts.append(f"{self.memory / 2**30:.1f} GiB")
+            parts.append(size_text(self.memory))
         return ", ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Lines of ``tegrastats``: power, memory and load of a Jetson.
+"""Lines of ``tegrastats``: the power of a Jetson.
 
 Rails are printed as "NAME 5251mW/8535mW" (now, average), from Jetson Linux 39 on with a third
 value, and on JetPack 4 as "NAME 1750/1628".
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _RAIL = re.compile(r"(?<!\S)([A-Za-z]\w*) (-?\d+)(?:mW(?:/-?\d+mW)+|/\d+(?!\S))")
-_RAM = re.compile(r"(?<!\S)RAM (\d+)/(\d+)MB")
-_GPU = re.compile(r"(?<!\S)GR3D_FREQ (\d+)%")
+_RAM = re.compile(r"(?<!\S)RAM \d+/\d+MB")
+"""Every line has it."""
 
 _WHOLE = ("VIN", "VDD_IN", "POM_5V_IN")
 """Rails that feed all the others: AGX Thor's board, Orin NX, Orin Nano and Xavier NX, Nano."""
@@ -22,16 +22,9 @@ _FED_BY_ANOTHER = frozenset({"VDDQ_VDD2_1V8AO"})
 
 @dataclass(frozen=True)
 class Reading:
-    """One line.
-
-    rails     watts by name of the rail; a resting one may read slightly below 0
-    ram_used  bytes in use, by CPU and GPU
-    gpu_load  percent; None where tegrastats does not tell, as on Thor
-    """
+    """One line: watts by name of the rail; a resting one may read slightly below 0."""
 
     rails: Mapping[str, float]
-    ram_used: int | None
-    gpu_load: int | None
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -49,13 +42,7 @@ class Reading:
 
 def parse_line(line: str) -> Reading | None:
     """A line of ``tegrastats``; None for what is none."""
-    ram = _RAM.search(line)
-    if ram is None:
+    if _RAM.search(line) is None:
         return None
-    load = _GPU.search(line)
-    return Reading(
-        # NC: a channel that is not connected.
-        rails={name: int(value) / 1e3 for name, value in _RAIL.findall(line) if name != "NC"},
-        ram_used=int(ram[1]) << 20,
-        gpu_load=None if load is None else int(load[1]),
-    )
+    # NC: a channel that is not connected.
+    return Reading({name: int(value) / 1e3 for name, value in _RAIL.findall(line) if name != "NC"})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 
+from spit_edge.base.tables import new_table
 from spit_edge.runtime.parity.judge import ImageParity
 
 
 def parity_table(rows: Sequence[ImageParity], title: str) -> Table:
     """One line per image: what was compared, and which gates failed."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table(title)
     table.add_column("image", overflow="fold", min_width=8)
     for column in ("regions", "labels", "tokens", "1-cos", "error", "limit", "top-1"):
         table.add_column(column, justify="right", no_wrap=True)

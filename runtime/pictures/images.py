@@ -66,19 +66,27 @@ def fit_image(image: Pixels, height: int, width: int) -> Pixels:
     return np.array(fitted, dtype=np.uint8)
 
 
+def load_fitted(path: str | os.PathLike[str], height: int, width: int) -> Pixels:
+    """An image file as a model sees it: [height, width, 3].  Raises ImageError."""
+    return fit_image(load_image(path), height, width)
+
+
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """The image files (by suffix, in any case) directly in ``folder``, sorted by name.
 
-    Hidden files are left out.  Raises ImageError if ``folder`` is not a folder.
+    Hidden files are left out.  Raises ImageError if ``folder`` is not a folder or has none.
     """
     place = Path(folder)
     if not place.is_dir():
         raise ImageError(f"there is no folder {place}")
-    return sorted(
+    found = sorted(
         file
         for file in place.iterdir()
         if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
     )
+    if not found:
+        raise ImageError(f"there are no images in {place}")
+    return found
 
 
 def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
@@ -180,6 +188,4 @@ def sample_photos() -> dict[str, Path]:
 
 def fitted_samples(height: int, width: int) -> dict[str, NDArray[np.uint8]]:
     """These photographs [height, width, 3] by name."""
-    return {
-        name: fit_image(load_image(path), height, width) for name, path in sample_photos().items()
-    }
+    return {name: load_fitted(path, height, width) for name, path in sample_photos().items()}

@@ -1,17 +1,29 @@
-"""A file that is there whole or not at all."""
+"""Files: there whole or not at all, and known by their SHA-256.
+
+Devices that are deployed to run this with the standard library alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from spit_edge.base.errors import FileError
+from spit_edge.base.sizes import size_text
+
+_CHUNK = 1 << 20
+
+
+def fresh_beside(path: Path) -> Path:
+    """A new hidden name in the same folder, so that renaming one to the other is atomic."""
+    return path.with_name(f".{path.name}-{secrets.token_hex(4)}")
 
 
 @contextmanager
@@ -20,7 +32,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     After an error, OSError among others, what stood at ``path`` is as it was.
     """
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    draft = fresh_beside(path)
     try:
         with draft.open("xb") as stream:
             yield stream
@@ -53,7 +65,28 @@ def write_whole(files: Mapping[Path, bytes | memoryview]) -> None:
                 folder.rmdir()  # only an empty one goes
 
 
+def file_sha256(path: Path) -> tuple[str, int]:
+    """The SHA-256 of a file, in hexadecimal, and its bytes.  Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def json_file(value: Any, *, sort_keys: bool = False) -> bytes:
+    """``value`` as the indented JSON of a file; numbers that are not finite become null.
+
+    sort_keys  of dictionaries, so that the bytes depend on nothing but the values
+    """
+    import msgspec
+
+    order: Literal["deterministic"] | None = "deterministic" if sort_keys else None
+    return msgspec.json.format(msgspec.json.encode(value, order=order), indent=2) + b"\n"
+
+
 def _sentence(path: Path, size: int, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left for {path}: free {size / 1e6:.1f} MB and build it again"
+        return f"no space left for {path}: free {size_text(size)} and build it again"
     return f"cannot write {path}: {error.strerror}"

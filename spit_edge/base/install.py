@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from packaging.requirements import Requirement
-
 PACKAGE = "spit-edge"
 
 
@@ -26,6 +24,9 @@ def pip_install(extra: str) -> str:
 
 
 def _needs(extra: str) -> Iterator[str]:
+    # Devices that are deployed to ask for versions with the standard library alone.
+    from packaging.requirements import Requirement
+
     for line in requires(PACKAGE) or []:
         need = Requirement(line)
         if need.marker is None or not need.marker.evaluate({"extra": extra}):

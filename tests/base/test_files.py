@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
+import math
 import os
 import pwd
 import tempfile
@@ -13,7 +16,7 @@ import pytest
 
 from spit_edge.base import files
 from spit_edge.base.errors import FileError
-from spit_edge.base.files import write_whole
+from spit_edge.base.files import file_sha256, json_file, write_whole
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
@@ -29,7 +32,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
             real(number)
 
         monkeypatch.setattr(files.os, "fsync", fsync)
-        with pytest.raises(FileError, match=rf"no space left for .*{full.name}: free 0\.1 MB"):
+        with pytest.raises(FileError, match=rf"no space left for .*{full.name}: free 100 kB"):
             write_whole({first: bytes(100_000), second: bytes(100_000)})
         assert sorted(tmp_path.iterdir()) == [first, second]
         assert first.read_bytes() == second.read_bytes() == b"old"
@@ -75,3 +78,21 @@ def test_a_quota_is_a_full_disk(tmp_path, monkeypatch) -> None:
     with pytest.raises(FileError, match="no space left"):
         write_whole({tmp_path / "a.engine": b"data"})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hash_and_size(tmp_path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(b"0123456789abcdef" * 100_000)
+    expected = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert file_sha256(file) == (expected, 1_600_000)
+    with pytest.raises(FileNotFoundError):
+        file_sha256(tmp_path / "none")
+
+
+def test_json_file() -> None:
+    text = json_file({"b": math.nan, "a": [1, 2]})
+    assert text.decode().splitlines()[1].strip() == '"b": null,' and text.endswith(b"}\n")
+    assert json.loads(json_file({"b": 1, "a": 2}, sort_keys=True)) == {"a": 2, "b": 1}
+    assert json_file({"b": 1, "a": 2}, sort_keys=True) == json_file(
+        {"a": 2, "b": 1}, sort_keys=True
+    )

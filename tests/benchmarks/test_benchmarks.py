@@ -14,8 +14,7 @@ from benchmarks.__main__ import RESULTS, main
 from benchmarks.machine import Company, Watch, commit, machine, versions
 from benchmarks.result_tables import headline, shortened, tables
 from benchmarks.results import Result, read_results, write_results
-from benchmarks.rows import Row, timed_rows
-from benchmarks.suite import NAMES, Chart, Suite, load_suite
+from benchmarks.suite import NAMES, Chart, Row, Suite, load_suite, timed_rows
 from benchmarks.timing import Timing, summary, time_in_turn
 
 

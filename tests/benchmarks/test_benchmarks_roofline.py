@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import operation_counts as ops
 from benchmarks import roofline
-from benchmarks.gpu_devices import GPU_DEVICES, LAUNCH_SECONDS, GpuDevice
 from benchmarks.gpu_kernels import GpuKernels
+from benchmarks.gpus import GPUS, LAUNCH_SECONDS, Gpu
 from benchmarks.kernel_traffic import (
     MergeCounts,
     Phase,
@@ -115,7 +115,7 @@ def test_rows_of_the_sheet(recorder, monkeypatch) -> None:
     for op, figures in counts.items():
         assert figures["launches"] >= 3 and figures["MiB workspace"] > 0
         floors = [row.more["floor"] for row in rows if row.what == op and "floor" in row.more]
-        assert len(floors) == len(GPU_DEVICES) and min(floors) > 0
+        assert len(floors) == len(GPUS) and min(floors) > 0
 
 
 def test_other_launches_than_those_counted_are_refused() -> None:
@@ -128,7 +128,7 @@ def test_other_launches_than_those_counted_are_refused() -> None:
 
 def test_floor_is_the_longer_of_memory_and_arithmetic_behind_the_launches() -> None:
     phases = (Phase("A", 2e6, 0), Phase("B", 1e6, 6e6))
-    device = GpuDevice("d", bandwidth=1e9, cores=1000, clock=1e6, source="")
+    device = Gpu("d", bandwidth=1e9, cores=1000, clock=1e6, source="")
     figures = roofline.floor(Traffic("Op", 1e6, phases), device)
     launches = 2e3 * LAUNCH_SECONDS
     assert figures["floor"] == pytest.approx(launches + 6.0)
@@ -143,7 +143,7 @@ def test_every_array_is_moved_at_least_once() -> None:
     for traffic in (merge_traffic(counts), feature_traffic(96 * 96, counts.vertices[-1], 0.05)):
         assert traffic.bytes > traffic.compulsory
         assert all(phase.bytes > 0 for phase in traffic.phases)
-        for device in GPU_DEVICES:
+        for device in GPUS:
             figures = roofline.floor(traffic, device)
             assert 0 < figures["floor"] <= figures["without cache"]
 

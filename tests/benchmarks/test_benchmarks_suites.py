@@ -13,13 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import bundles, end_to_end, export, features, pytorch_variants, tokenizer, trunk
 from benchmarks.__main__ import main
-from benchmarks.grid_sampling import region_colours
-from benchmarks.peers import count_regions, opencv_peers, skimage_peers
+from benchmarks.peers import count_regions, opencv_peers, region_colours, skimage_peers
 from benchmarks.photo import astronaut, batch_of
 from benchmarks.results import read_results
 from benchmarks.suite import Settings
+from benchmarks.trunk import matrix_operations
 from benchmarks.trunk_runtimes import onnxruntime_trunk, openvino_trunks, quantised, torch_trunks
-from benchmarks.trunk_work import matrix_operations
 from spit_edge.export.reference import model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.engines.flavour import Flavour

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spit_edge.runtime.classes import class_name
+from spit_edge.runtime.classes import class_name, likeliest
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,16 @@ def test_other_heads_have_numbers() -> None:
 def test_classes_that_do_not_exist(index: int, classes: int) -> None:
     with pytest.raises(IndexError, match=f"class {index} of {classes}"):
         class_name(index, classes)
+
+
+def test_likeliest() -> None:
+    logits = np.log(np.array([0.1, 0.5, 0.1, 0.3], np.float32))
+    found = likeliest(logits, 3)
+    assert [(guess.index, guess.name) for guess in found] == [
+        (1, "class 1"),
+        (3, "class 3"),
+        (0, "class 0"),  # as likely as class 2, and before it
+    ]
+    np.testing.assert_allclose([guess.share for guess in found], [0.5, 0.3, 0.1], rtol=1e-6)
+    assert found[0].logit == float(logits[1])
+    assert len(likeliest(logits, 9)) == 4 and likeliest(logits, -1) == []

@@ -239,7 +239,9 @@ def test_missing_and_unexpected_keys() -> None:
 
 
 def test_other_number_of_classes() -> None:
-    with pytest.raises(WrongCheckpoint, match=r"head.weight \(1000, 64\) not \(10, 64\)"):
+    with pytest.raises(
+        WrongCheckpoint, match=r"has 1000 classes and spit_tiny 10: pass --classes 1000"
+    ):
         check_state(random_state(PUBLISHED, 0), TINY, "here")
 
 
@@ -302,7 +304,7 @@ class Bomb:
 def test_malicious_pickle_is_not_executed(tmp_path: Path, pack: Callable[[Bomb], bytes]) -> None:
     trace, path = tmp_path / "trace", tmp_path / "file.pth"
     path.write_bytes(pack(Bomb(trace)))
-    with pytest.raises(WrongCheckpoint, match="more than tensors"):
+    with pytest.raises(WrongCheckpoint, match=r"object of \w+.system, .* could run code"):
         resolve_weights(TINY, path)
     assert not trace.exists()
 
@@ -349,7 +351,7 @@ def test_damaged_files(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     [
         ([1, 2], "it is a list"),
         (torch.zeros(3), "it is a Tensor"),
-        ({"model": random_state(TINY, 0)}, "'model' is a dict"),
+        ({"weights": random_state(TINY, 0)}, "'weights' is a dict"),
         ({"epoch": 3}, "'epoch' is a int"),
         ({1: torch.zeros(3)}, "1 is a Tensor"),
     ],

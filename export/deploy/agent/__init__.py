@@ -1,1 +1,1 @@
-"""What runs on the device: sent along with every call, so it needs the standard library only."""
+"""What runs on the device: sent with every call, so it needs the standard library alone."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import shutil
 import sysconfig
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
+from spit_edge.base.install import installed_versions
 from spit_edge.runtime.jetson.board import find_jetson
 
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
@@ -22,21 +24,20 @@ def facts(root: Path) -> dict[str, Any]:
     place = root
     while not place.exists():
         place = place.parent
-    memory, jetson = _memory(), find_jetson()
+    jetson, versions = find_jetson(), installed_versions("numpy", "tensorrt")
     return {
         "root": str(root),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "venv": util.find_spec("ensurepip") is not None,
-        "numpy": _version("numpy"),
-        "tensorrt": _version("tensorrt"),
+        "numpy": versions.get("numpy"),
+        "tensorrt": versions.get("tensorrt"),
         "to_compile": _missing_to_compile(),
         "gpu": _gpu(),
         "jetson": None if jetson is None else str(jetson),
         "rsync": shutil.which("rsync") is not None,
         "disk_free": free_bytes(place),
-        "memory_total": memory.get("MemTotal"),
-        "memory_free": memory.get("MemAvailable"),
+        "memory_free": _free_memory(),
         "current": _link(root / "current"),
         "previous": _link(root / "previous"),
     }
@@ -46,13 +47,6 @@ def free_bytes(place: Path) -> int:
     """Of the disk that a folder is on, for users who are not root."""
     disk = os.statvfs(place)
     return disk.f_bavail * disk.f_frsize
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _missing_to_compile() -> list[str]:
@@ -86,22 +80,14 @@ def _gpu() -> dict[str, int] | None:
     return {"sm": 10 * major.value + minor.value, "cuda": version.value}
 
 
-def _memory() -> dict[str, int]:
-    """Bytes, by the names of /proc/meminfo."""
-    found = {}
-    for line in (_text("/proc/meminfo") or "").splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if len(words) == 2 and words[0].isdecimal():
-            found[name] = 1024 * int(words[0])
-    return found
-
-
-def _text(path: str) -> str | None:
+def _free_memory() -> int | None:
+    """Bytes that new processes can have."""
     try:
-        return Path(path).read_text(errors="replace").strip()
+        text = Path("/proc/meminfo").read_text(errors="replace")
     except OSError:
         return None
+    found = re.search(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)
+    return None if found is None else 1024 * int(found[1])
 
 
 def _link(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spit_edge.export.deploy.agent.protocol import Refused, attempt, refuse_killed, run, say, step
-from spit_edge.export.deploy.agent.store import VENVS
+from spit_edge.export.deploy.agent.releases import VENVS
 
 READY = "ready"
 """A file that says an environment is complete."""

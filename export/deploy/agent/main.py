@@ -27,7 +27,7 @@ from spit_edge.export.deploy.agent.protocol import (
     say,
     sentence,
 )
-from spit_edge.export.deploy.agent.store import (
+from spit_edge.export.deploy.agent.releases import (
     VENVS,
     adopt,
     assemble,
@@ -35,8 +35,10 @@ from spit_edge.export.deploy.agent.store import (
     locked,
     missing,
     receive,
+    restart,
+    rollback,
+    switch,
 )
-from spit_edge.export.deploy.agent.switch import restart, rollback, switch
 
 Request = dict[str, Any]
 _NEXT_TO_NOTHING = 2_000_000

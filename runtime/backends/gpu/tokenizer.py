@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from spit_edge.base.token_rows import token_size
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.api import Stream
 from spit_edge.runtime.cuda.kernels import (
@@ -51,8 +52,7 @@ class RegionFeatures(_Pass):
     @property
     def token_size(self) -> int:
         """Values of a token."""
-        bins = self._manifest.tokenizer.bins
-        return bins * bins * (5 if self._manifest.gradient else 4)
+        return token_size(self._manifest.tokenizer.bins, gradient=self._manifest.gradient)
 
     def enqueue(self, batch: int, images: int, labels: int, counts: int, tokens: int) -> None:
         """Device addresses of uint8 [B, 3, H, W], int32 [B, H, W] and [B], to float32 [B, T, D]."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spit_edge.export.deploy import remote, steps
-from spit_edge.export.deploy.agent.store import MARK
+from spit_edge.export.deploy.agent.releases import MARK
 from tests.conftest import MakeBundle
 from tests.export.deploy.bundles import variation, wrong_answers
 from tests.export.deploy.conftest import Device, make_device

@@ -13,10 +13,8 @@ from spit_edge.base.command_line import DONE, NOT_DONE
 from spit_edge.export.__main__ import main
 from spit_edge.export.deploy import fleet
 from spit_edge.export.deploy.errors import DeployError
-from spit_edge.export.deploy.fleet import FleetTable
-from spit_edge.export.deploy.fleet_file import read_devices
-from spit_edge.export.deploy.options import DeployOptions
-from spit_edge.export.deploy.target import parse_target
+from spit_edge.export.deploy.fleet import FleetTable, read_members
+from spit_edge.export.deploy.target import DeployOptions, parse_target
 from tests.export.deploy.conftest import Device
 
 
@@ -46,7 +44,7 @@ def test_what_is_no_target(text, name) -> None:
 
 def devices(file: Path, text: str):
     file.write_text(text)
-    return read_devices(
+    return read_members(
         file, DeployOptions(keep=7), service=None, default_service="bundle", ssh_config=None
     )
 

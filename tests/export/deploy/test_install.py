@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from spit_edge.export.deploy import remote
 from spit_edge.export.deploy.agent import install, protocol
 
 Calls = list[tuple[list[str], dict[str, str]]]
@@ -73,3 +77,19 @@ def test_a_prebuilt_one_is_taken(release: Path, calls: Calls) -> None:
     install.place_plugin(release / "venv", release, wanted)
     placed = release / "bundle" / "plugins" / "libspit_plugins.so"
     assert placed.samefile(library) and not calls
+
+
+def test_what_is_sent_needs_the_standard_library_alone() -> None:
+    program = (
+        "import json, sys, types\n"
+        "for name, text in json.load(sys.stdin):\n"
+        "    module = sys.modules[name] = types.ModuleType(name)\n"
+        "    exec(compile(text, name, 'exec'), module.__dict__)\n"
+        "print(module.main.__module__)\n"
+    )
+    # Isolated, and without the packages that are installed.
+    words = [sys.executable, "-I", "-S", "-c", program]
+    sent = json.dumps(remote._sources())
+    done = subprocess.run(words, input=sent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "spit_edge.export.deploy.agent.main"

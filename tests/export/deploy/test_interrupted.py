@@ -56,9 +56,10 @@ def start_words(words: list[str], path: str = "") -> subprocess.Popen[str]:
 
 def sent(told: str) -> tuple[int, int, float]:
     """Files sent, files in all, megabytes."""
-    found = re.search(r"sent (\d+) of (\d+) files, ([\d.]+) MB", told)
+    found = re.search(r"sent (\d+) of (\d+) files, ([\d.]+) (bytes|kB|MB)", told)
     assert found, told
-    return int(found[1]), int(found[2]), float(found[3])
+    unit = {"bytes": 1e-6, "kB": 1e-3, "MB": 1.0}[found[4]]
+    return int(found[1]), int(found[2]), float(found[3]) * unit
 
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync: apt-get install rsync")

@@ -11,10 +11,9 @@ from msgspec.structs import replace as changed
 
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.needs import check_needs, compute_needs
-from spit_edge.export.deploy.options import DeployOptions
 from spit_edge.export.deploy.package import Package, PackedFile, make_package
 from spit_edge.export.deploy.plan import Plan, make_plan, misfit
-from spit_edge.export.deploy.target_facts import Facts, Gpu, facts_from
+from spit_edge.export.deploy.target import DeployOptions, Facts, Gpu, facts_from
 from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.plugins.plugin_library import PluginLibrary
 from spit_edge.runtime.bundle.folder import Bundle
@@ -31,7 +30,6 @@ ORIN = Facts(
     jetson="NVIDIA Jetson Orin Nano, JetPack 7.2",
     rsync=True,
     disk_free=10**11,
-    memory_total=8 * 10**9,
     memory_free=6 * 10**9,
     current=None,
     previous=None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from PIL import Image
 
 import spit_edge.export.report.gather
 from spit_edge.export.__main__ import main
+from spit_edge.export.precision.layers import LayerError
 from spit_edge.export.report import pictures
-from spit_edge.export.report.contents import difference
+from spit_edge.export.report.chart import layer_chart
+from spit_edge.export.report.contents import difference, layer_series
 from spit_edge.runtime.parity.judge import GATES
 from spit_edge.runtime.pictures.images import sample_photos
 from tests.export.precision.test_bisect import BREAKS, weights_file
@@ -89,7 +93,10 @@ def test_a_failing_bundle_is_red_and_names_gate_and_place(failing) -> None:
 
 def test_pictures_are_the_images(passing, make_bundle) -> None:
     shown = {a["alt"]: a["src"] for a in Page(passing[0]).of("img")}
-    assert len(shown) == 3 * 8
+    assert len(shown) == 3 * 9
+    plain = decoded(shown["chelsea"]).astype(int)
+    stored = np.asarray(Image.open(make_bundle(precision="fp16").path / "check" / "chelsea.png"))
+    assert plain.shape == stored.shape and np.abs(plain - stored).mean() < 4  # lossy WebP
     colours = decoded(shown["Mean colours of chelsea, reference"])
     photograph = Image.open(make_bundle(precision="fp16").path / "check" / "chelsea.png")
     assert colours.shape == (224, 224, 3)
@@ -104,6 +111,42 @@ def test_pictures_are_the_images(passing, make_bundle) -> None:
 def decoded(address: str) -> np.ndarray:
     content = base64.b64decode(address.removeprefix("data:image/webp;base64,"))
     return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def test_it_says_when_and_how_it_was_made(passing, make_bundle) -> None:
+    html, path = passing
+    facts = json.loads(path.with_suffix(".json").read_text())
+    bundle = make_bundle(precision="fp16", outputs=("attention",)).path
+    assert facts["command"] == f"spit-edge validate {bundle} --report {path}"
+    made = datetime.fromisoformat(facts["created"])
+    assert abs((datetime.now(timezone.utc) - made).total_seconds()) < 3600
+    assert facts["created"][:10] in html and facts["command"] in html
+
+
+@pytest.mark.parametrize(
+    ("errors", "step", "ticks"),
+    [
+        ([2.5e-4, 7e-4], 9.8e-4, ["3e-4", "5e-4", "7e-4", "1e-3"]),
+        ([1e-7, 3e-3], 9.8e-4, ["1e-7", "1e-6", "1e-5", "1e-4", "1e-3"]),
+        ([1e-3], 1e-3, ["1e-3", "2e-3", "5e-4"]),
+        ([math.inf, 2e-3], 1e-3, None),
+    ],
+)
+def test_the_chart_shows_the_range_of_the_data(errors, step, ticks) -> None:
+    layers = [
+        LayerError(name=f"blocks.{i}.up", relative=e, largest=e, magnitude=1.0, not_finite=0,
+                   image="x")
+        for i, e in enumerate(errors)
+    ]  # fmt: skip
+    chart = layer_chart([layer_series("a", "b", layers, step)], step)
+    if ticks is not None:
+        assert sorted(text for _, text in chart.ticks) == sorted(ticks)
+    finite = [m.y for line in chart.lines for m in line.marks if m.finite] + [chart.step]
+    assert chart.top < min(finite) and max(finite) < chart.bottom
+    assert all(chart.top <= y <= chart.bottom for y, _ in chart.ticks)
+    if ticks is not None and len(errors) > 1:  # no part of the axis is left empty
+        used = max(finite) - min(finite)
+        assert used > 0.8 * (chart.bottom - chart.top)
 
 
 def test_the_json_beside_it_has_the_same_facts(passing, make_bundle) -> None:
@@ -192,12 +235,12 @@ def test_images_are_taken_one_at_a_time(make_bundle, tmp_path, monkeypatch) -> N
     for index in range(4):
         shutil.copy(sample_photos()["coffee"], folder / f"{index}.jpg")
     events: list[str] = []
-    load = spit_edge.export.report.gather.load_image
+    load = spit_edge.export.report.gather.load_fitted
     examine = spit_edge.export.report.gather.Examiner.examine
     monkeypatch.setattr(
         spit_edge.export.report.gather,
-        "load_image",
-        lambda path: (events.append("load"), load(path))[1],
+        "load_fitted",
+        lambda *args: (events.append("load"), load(*args))[1],
     )
     monkeypatch.setattr(
         spit_edge.export.report.gather.Examiner,

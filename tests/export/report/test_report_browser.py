@@ -84,4 +84,4 @@ def test_every_picture_is_decoded(browser, pages) -> None:
         " image.loading = 'eager'; await image.decode(); return image.naturalWidth }))"
     )
     assert set(widths) == {224, 448}
-    assert len(widths) == 3 * 8 + 1
+    assert len(widths) == 3 * 9 + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from datetime import datetime, timezone
@@ -117,15 +118,15 @@ def test_pace_of_a_camera(camera_fps, fps, taken, jitter) -> None:
     source = camera(clock, camera_fps, 10 * camera_fps, jitter)
     frames, reader, _ = read_all(source, clock, fps=fps)
     assert abs(len(frames) - taken) <= 1 + 0.02 * taken
-    assert reader.read == 10 * camera_fps == reader.skipped + len(frames)
+    assert reader.read == 10 * camera_fps
     assert not clock.waits and source.closed == 1
 
 
 def test_pace_of_a_file_is_kept_by_waiting() -> None:
     clock = FakeClock()
-    frames, reader, _ = read_all(ScriptedSource([PIXELS] * 21, live=False), clock, fps=10)
+    frames, *_ = read_all(ScriptedSource([PIXELS] * 21, live=False), clock, fps=10)
     assert [f.moment for f in frames] == pytest.approx([0.1 * n for n in range(21)])
-    assert [f.number for f in frames] == list(range(21)) and reader.skipped == 0
+    assert [f.number for f in frames] == list(range(21))
 
 
 def test_a_file_that_was_late_is_not_hurried_through() -> None:
@@ -187,6 +188,6 @@ def test_statistics() -> None:
         statistics.done(latency)
     line = statistics.line(102.0, read=20, dropped=4)
     assert line.startswith("10.0 fps in, 1.5 out, 4 dropped, latency p50 20.0 p90 28.0 ms, ")
-    assert line.endswith(" MiB")
+    assert re.search(r" [\d.]+ [MG]B$", line)
     assert statistics.elapsed(103.0) == 1.0
     assert statistics.line(104.0, read=30, dropped=4).startswith("5.0 fps in, 0.0 out, 0 dropped, ")

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spit_edge.base.memory import resident_memory
 from spit_edge.runtime import ExecutionError, Session
 from spit_edge.runtime.__main__ import main
-from spit_edge.runtime.bench.memory import resident_memory
 from spit_edge.runtime.camera.frame_queue import FrameQueue
 from spit_edge.runtime.camera.outputs import JsonLines, LabelFolder, OverlayFolder
 from spit_edge.runtime.camera.pacing import Clock, Pace

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from spit_edge.runtime.__main__ import main
-from spit_edge.runtime.bench.measure import Limit, latency_of, measure_throughput
-from spit_edge.runtime.bench.memory import used_gpu_memory
+from spit_edge.runtime.bench.measure import Limit, latency_of, measure_throughput, used_gpu_memory
 from spit_edge.runtime.commands import bench as command
 from spit_edge.runtime.jetson.board import Jetson
 from spit_edge.runtime.jetson.clocks import Clock
@@ -152,7 +151,7 @@ def test_wrong_options(bundle, capsys, options) -> None:
 def test_memory(monkeypatch) -> None:
     # In a process of its own: in a large one the system may take back as much as is asked for.
     program = (
-        "from spit_edge.runtime.bench.memory import peak_resident_memory, resident_memory; "
+        "from spit_edge.base.memory import peak_resident_memory, resident_memory; "
         "import numpy; "
         "before = resident_memory(); assert before <= peak_resident_memory(); "
         "ballast = numpy.ones(64 << 20, numpy.uint8); held = resident_memory(); del ballast; "
@@ -162,5 +161,5 @@ def test_memory(monkeypatch) -> None:
     assert done.returncode == 0, done.stderr
     assert all(int(grown) > 60 << 20 for grown in done.stdout.split())
     device = SimpleNamespace(total_memory=8 << 30, free_memory=3 << 30)
-    monkeypatch.setattr("spit_edge.runtime.bench.memory.current_device", lambda: device)
+    monkeypatch.setattr("spit_edge.runtime.bench.measure.current_device", lambda: device)
     assert used_gpu_memory() == 5 << 30

@@ -426,7 +426,8 @@ def test_images_are_found_by_suffix_and_sorted_by_name(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_has_none(tmp_path: Path) -> None:
-    assert find_images(tmp_path) == []
+    with pytest.raises(ImageError, match="there are no images in"):
+        find_images(tmp_path)
 
 
 def test_only_folders_are_searched(tmp_path: Path) -> None:

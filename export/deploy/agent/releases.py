@@ -1,13 +1,13 @@
 """Files by their content: what is there is never sent again, and releases share it.
 
 ``objects/<sha256>`` holds whole files, ``incoming/<sha256>`` what has arrived of the others, and
-``releases/<name>/`` hard links to objects.
+``releases/<name>/`` hard links to objects.  The links ``current`` and ``previous`` say which is in
+use and which was before.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import tarfile
@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from spit_edge.export.deploy.agent.protocol import Refused
+from spit_edge.base.files import file_sha256
+from spit_edge.export.deploy.agent.protocol import Refused, attempt, step
 
 OBJECTS, INCOMING, RELEASES, VENVS = "objects", "incoming", "releases", "venvs"
 MARK = ".spit-edge"
@@ -54,7 +55,7 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     absent = {}
     for sha256, size in wanted.items():
         place = root / OBJECTS / sha256
-        if place.is_file() and place.stat().st_size == size and hash_of(place) == sha256:
+        if place.is_file() and place.stat().st_size == size and file_sha256(place)[0] == sha256:
             continue
         part = root / INCOMING / sha256
         absent[sha256] = min(part.stat().st_size, size) if part.is_file() else 0
@@ -83,7 +84,7 @@ def adopt(root: Path, wanted: Mapping[str, int]) -> None:
         part = root / INCOMING / sha256
         if not part.is_file():
             raise Refused("not all files have arrived: deploy again")
-        if hash_of(part) == sha256:
+        if file_sha256(part)[0] == sha256:
             part.replace(root / OBJECTS / sha256)
         else:
             part.unlink()
@@ -132,13 +133,43 @@ def clean(root: Path, keep: int) -> list[str]:
     return [folder.name for folder in removed]
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def switch(root: Path, release: str) -> None:
+    """Make ``release`` the current one and the one before it the previous one."""
+    before = _release_of(root / "current")
+    os.utime(root / RELEASES / release)
+    # All of the release is on the disk before anything leads to it.
+    os.sync()
+    if before is not None and before != release:
+        _point(root / "previous", before)
+    _point(root / "current", release)
+
+
+def rollback(root: Path) -> str:
+    """Swap current and previous; the name of what is current then."""
+    current, previous = _release_of(root / "current"), _release_of(root / "previous")
+    if current is None or previous is None or not (root / RELEASES / previous).is_dir():
+        raise Refused(f"there is no earlier release in {root} on the device to go back to")
+    _point(root / "current", previous)
+    _point(root / "previous", current)
+    return previous
+
+
+def restart(unit: str | None) -> None:
+    """Restart a unit of the user's systemd if it runs, so that it uses what is current."""
+    if unit is None:
+        return
+    # A command over ssh is not always told where the user's systemd listens.
+    place = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    with step(f"restarting {unit}, if it runs"):
+        try:
+            done = attempt(
+                ["systemctl", "--user", "try-restart", "--", unit], {"XDG_RUNTIME_DIR": place}
+            )
+        except FileNotFoundError:
+            raise Refused(f"{unit} is not restarted: the device has no systemctl") from None
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise Refused(f"{unit} is not restarted, though the release is switched: {reason}")
 
 
 def _remove(path: Path) -> None:
@@ -146,3 +177,14 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _release_of(link: Path) -> str | None:
+    return os.path.basename(os.readlink(link)) if link.is_symlink() else None
+
+
+def _point(link: Path, release: str) -> None:
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(Path(RELEASES) / release)
+    os.replace(fresh, link)

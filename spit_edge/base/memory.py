@@ -1,12 +1,9 @@
-"""Memory of this process and of the GPU."""
+"""Memory of this process."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from spit_edge.runtime.cuda.gpu import current_device
-from spit_edge.runtime.errors import BackendUnavailable
 
 
 def resident_memory() -> int | None:
@@ -17,15 +14,6 @@ def resident_memory() -> int | None:
 def peak_resident_memory() -> int | None:
     """The most that it has held so far."""
     return _status("VmHWM")
-
-
-def used_gpu_memory() -> int | None:
-    """Bytes in use on the GPU, by all processes; None without one."""
-    try:
-        device = current_device()
-    except BackendUnavailable:
-        return None
-    return device.total_memory - device.free_memory
 
 
 def _status(field: str) -> int | None:
