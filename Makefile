@@ -6,6 +6,9 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
 NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
+# Where there is no browser, npm has one, for x86-64 alone.
+have    = $(firstword $(foreach name,$(1),$(shell command -v $(name))))
+BROWSER := $(if $(call have,chromium chromium-browser google-chrome chrome),,$(if $(filter x86_64,$(shell uname -m)),$(if $(call have,npm),build/browser/chromium)))
 
 .PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint docs wheel wheels clean
 
@@ -22,8 +25,13 @@ demo: $(VENV)/installed
 	$(PY) -m runtime run "$$(cat build-path.tmp)" runtime/photos/chelsea.jpg --overlay demo.png; \
 	  status=$$?; rm -f build-path.tmp; exit $$status
 
-test: $(VENV)/installed lint
-	$(PY) -m pytest
+# Tests are spread over the processes as these get through them.
+test: $(VENV)/installed lint $(BROWSER)
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# For the tests that look at pages, where npm can bring a browser and there is none.
+build/browser/chromium: tests/export/report/browser.sh
+	$< || echo 'no browser from npm: the tests that need one are left out'
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
@@ -43,7 +51,7 @@ test-gpu: $(VENV)/installed
 test-models: $(VENV)/installed
 	$(PY) -m pytest -rA --override-ini addopts="" -m "slow or not slow" tests/export/test_models.py
 
-# What make test leaves out of the rest: large images, all CUDA architectures.
+# What make test leaves out of the rest: large images, all CUDA architectures, README as it is.
 test-slow: $(VENV)/installed
 	$(PY) -m pytest -m slow --ignore tests/export/test_models.py --ignore tests/export/deploy
 
@@ -59,7 +67,7 @@ fuzz: $(VENV)/installed
 test-arm64: $(VENV)/installed
 	PYTHON=$(PY) tests/plugins/native/arm64.sh
 
-# Deployment over ssh to this machine; needs sshd (Debian: openssh-server).
+# Deployment over ssh to this machine: OpenSSH's server where there is one, else one in Python.
 test-deploy: $(VENV)/installed
 	$(PY) -m pytest -rA -m "slow or not slow" --ignore tests/export/deploy/test_arm64.py tests/export/deploy
 

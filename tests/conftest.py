@@ -1,4 +1,4 @@
-"""Bundles that several tests share; each is built once per run."""
+"""Bundles that several tests share, each built once per process, and what a run lacked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 
 # Before torch loads OpenMP: threads that spin while they wait make a busy machine 50 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The processes share the cores; tests of threads say how many they want.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,26 @@ import numpy as np
 import pytest
 
 from spit_edge.base.progress import Steps
+from spit_edge.export import build as export_build
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.pictures.images import fitted_samples
+from tests.processes import folder_of_run
+from tests.traces import Traces
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 
 MakeBundle = Callable[..., Built]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traces]:
+    """Builds trace a trunk unless another of this run, in any of its processes, has."""
+    folder = folder_of_run(tmp_path_factory) / "traces"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_build, "trunk_graph", made := Traces(folder))
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +67,13 @@ def photographs() -> Callable[[int, int], np.ndarray]:
         return np.stack(list(fitted_samples(height, width).values()))
 
     return at
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested: a line for each cause, which says what to install."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    causes = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for cause, count in causes.most_common():
+        terminalreporter.write_line(
+            f"not run: {count} {'test' if count == 1 else 'tests'}: {cause}"
+        )

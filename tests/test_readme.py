@@ -51,9 +51,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_walk_works_in_the_order_given(checkout: Path) -> None:
-    """The shell's commands as one script, then the blocks of Python as one program."""
-    script = [line for line in commands() if not line.startswith("make ")]
+@pytest.mark.parametrize("base", ["spit_tiny", pytest.param("spit_b16", marks=pytest.mark.slow)])
+def test_the_walk_works_in_the_order_given(checkout: Path, base: str) -> None:
+    """The shell's commands as one script, then the blocks of Python as one program.
+
+    With a small model in the base model's place; make test-slow runs them as they are.
+    """
+    script = [line.replace("spit_b16", base) for line in commands() if not line.startswith("make ")]
     assert sum("python -m" in line for line in script) >= 6
     path = f"{checkout / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -63,8 +67,8 @@ def test_the_walk_works_in_the_order_given(checkout: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert (checkout / "out.png").is_file() and (checkout / "report.html").is_file()
 
-    program = "\n".join(blocks("python"))
-    built = "build/spit_b16-fp16"
+    program = "\n".join(blocks("python")).replace("spit_b16", base)
+    built = f"build/{base}-fp16"
     if (checkout / built).is_dir():  # official weights are at hand
         program = program.replace(f"{built}-random", built)
     done = subprocess.run(

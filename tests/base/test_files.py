@@ -7,6 +7,9 @@ import hashlib
 import json
 import math
 import os
+import pwd
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,11 +38,22 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch) -> None:
         assert first.read_bytes() == second.read_bytes() == b"old"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written(tmp_path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(FileError, match=r"cannot write .*Permission denied"):
-        write_whole({tmp_path / "engines" / "a.engine": b"data"})
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A folder that may not be written; root, who may, is somebody else meanwhile."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        if user == 0:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        yield Path(folder)
+        os.seteuid(user)
+
+
+def test_a_folder_that_may_not_be_written(read_only) -> None:
+    with pytest.raises(FileError, match=r"cannot write .*a\.engine: Permission denied"):
+        write_whole({read_only / "a.engine": b"data"})
+    assert list(read_only.iterdir()) == []
 
 
 def test_a_file_in_the_way_and_an_interrupt(tmp_path, monkeypatch) -> None:

@@ -35,6 +35,7 @@ def test_export_passes_its_gates(model, gradient, precision, size, tmp_path) -> 
         gradient=gradient,
         precision=precision,
         weights="random",
+        seed=3,
         height=size[0],
         width=size[1],
         out=tmp_path / "bundle",

@@ -13,8 +13,8 @@ import pytest
 
 from spit_edge.export.__main__ import main
 from tests.conftest import MakeBundle
-from tests.export.deploy import sshd
 from tests.export.deploy.wheels import HOUSE, installed_wheel, runtime_wheel
+from tests.simulators import sshd
 
 
 @dataclass

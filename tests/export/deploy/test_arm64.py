@@ -23,9 +23,9 @@ from spit_edge.runtime import Session
 from spit_edge.runtime.parity.judge import tokens_sha256
 from spit_edge.runtime.parity.self_check import read_check
 from tests.conftest import MakeBundle
-from tests.export.deploy import arm64_host, sshd
 from tests.export.deploy.bundles import listed, variation, wrong_answers
 from tests.export.deploy.test_interrupted import sent, start_words, wait_until
+from tests.simulators import arm64_host, sshd
 
 pytestmark = pytest.mark.slow
 SERVICE = "/root/service"

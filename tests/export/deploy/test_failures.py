@@ -16,9 +16,9 @@ from spit_edge.export.deploy import remote, steps
 from spit_edge.export.deploy.agent.releases import MARK
 from spit_edge.runtime.backends.records import RECORDS
 from tests.conftest import MakeBundle
-from tests.export.deploy import sshd
 from tests.export.deploy.bundles import variation, wrong_answers
 from tests.export.deploy.conftest import Device, make_device
+from tests.simulators import sshd
 
 pytestmark = pytest.mark.slow
 

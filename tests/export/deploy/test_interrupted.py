@@ -62,7 +62,7 @@ def sent(told: str) -> tuple[int, int, float]:
     return int(found[1]), int(found[2]), float(found[3]) * unit
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync: apt-get install rsync")
 def test_killed_while_sending_with_rsync(device: Device, bundle: Path, tmp_path, capsys) -> None:
     slow = tmp_path / "slow"
     slow.mkdir()

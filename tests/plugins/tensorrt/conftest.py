@@ -15,7 +15,8 @@ from spit_edge.plugins.plugin_build import (
     cmake_definitions,
     find_build,
 )
-from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary
+from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, read_library
+from tests.processes import folder_of_run, one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,12 @@ class HostBuild:
 
 
 @pytest.fixture(scope="session")
-def host_build(pytestconfig: pytest.Config) -> HostBuild:
+def host_build(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> HostBuild:
+    with one_at_a_time(folder_of_run(tmp_path_factory) / "host"):
+        return build_host(pytestconfig)
+
+
+def build_host(pytestconfig: pytest.Config) -> HostBuild:
     # Kept between runs: CMake compiles what has changed.
     folder = pytestconfig.rootpath / "build" / "plugin-tests"
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +60,11 @@ def cuda_library(tmp_path_factory: pytest.TempPathFactory) -> PluginLibrary:
         build = find_build(architectures=[86])
     except PluginBuildError as error:
         pytest.skip(str(error))
-    return build_plugins(build, tmp_path_factory.mktemp("cuda") / FILE_NAME)
+    folder = folder_of_run(tmp_path_factory) / "cuda"
+    with one_at_a_time(folder):
+        folder.mkdir(exist_ok=True)
+        made = folder / FILE_NAME
+        return read_library(made) if made.exists() else build_plugins(build, made)
 
 
 def run(command: list) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """An arm64 machine for tests: Debian under qemu-user, with its own ssh server on loopback.
 
-``python -m tests.export.deploy.arm64_host`` makes the file system, once, in
+``python -m tests.simulators.arm64_host`` makes the file system, once, in
 ``build/arm64-host``.  Needs root, and debootstrap and qemu-user-static.
 """
 
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.export.deploy import sshd
+from tests.simulators import sshd
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 HOST = ROOT / "build" / "arm64-host"
 WHEELS = ROOT / "build" / "arm64-wheels"
 SUITE = "bookworm"
@@ -37,7 +37,7 @@ def missing() -> str | None:
         return "only root may make an arm64 host"
     for program in ("debootstrap", "qemu-aarch64-static"):
         if shutil.which(program) is None:
-            return f"{program} is not installed"
+            return "no arm64 host: apt-get install debootstrap qemu-user-static"
     return sshd.missing()
 
 

@@ -8,11 +8,14 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.simulators import python_sshd
 
 HOST = "device"
 """As the client's configuration calls it."""
@@ -22,8 +25,8 @@ def missing() -> str | None:
     """Why there can be no server here."""
     for program in ("ssh", "ssh-keygen"):
         if shutil.which(program) is None:
-            return f"{program} is not installed (Debian: openssh-client)"
-    return None if find_sshd() else "sshd is not installed (Debian: openssh-server)"
+            return f"there is no {program}: apt-get install openssh-client"
+    return None
 
 
 def find_sshd() -> str | None:
@@ -77,11 +80,11 @@ def make_key(path: Path) -> str:
 def running(folder: Path, command: Sequence[str] = ()) -> Iterator[Server]:
     """A server with all its files in ``folder``.
 
-    command  what starts sshd, up to its arguments; by default the one of this machine.  It reads
-             ``folder`` at the same path.
+    command  what starts sshd, up to its arguments; by default the one of this machine, or one in
+             Python where there is none.  It reads ``folder`` at the same path.
     """
-    program = list(command) or [str(find_sshd())]
-    if os.getuid() == 0:
+    program = list(command) or [found for found in [find_sshd()] if found]
+    if program and os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, run by root, locks itself up
     public, host = make_key(folder / "client"), make_key(folder / "host")
     (folder / "authorized_keys").write_text(public + "\n")
@@ -115,10 +118,11 @@ def running(folder: Path, command: Sequence[str] = ()) -> Iterator[Server]:
         "StrictHostKeyChecking": "yes",
     }
     write_config(folder / "ssh_config", client)
-    process = subprocess.Popen(
-        [*program, "-D", "-e", "-f", str(folder / "sshd_config")],
-        stderr=(folder / "log").open("wb"),
-    )
+    if program:
+        words = [*program, "-D", "-e", "-f", str(folder / "sshd_config")]
+    else:
+        words = [sys.executable, python_sshd.__file__, str(folder), str(port)]
+    process = subprocess.Popen(words, stderr=(folder / "log").open("wb"))
     try:
         _wait(port, process, folder / "log")
         yield Server(folder / "ssh_config", client, login, port, process)
