@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spit_edge.base.errors import SpitError
+
 DOMAIN = "spit"
 Value = int | float | str
 AttributeType = Literal["int", "float", "string"]
@@ -109,7 +111,7 @@ class Contract:
         ]
 
 
-class ContractError(ValueError):
+class ContractError(SpitError, ValueError):
     """Attributes that do not fit an op's contract."""
 
 

@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spit_edge.base.errors import SpitError
+from spit_edge.base.places import cache_folder, checkout
 from spit_edge.plugins.contracts import CONTRACTS
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"
 """Environment variable that names a plugin library to use."""
-BUILT = Path("build") / "plugins"
-"""Where ``python -m plugins build`` puts libraries, in folders by machine."""
-
 _MARKER = b"SPIT-PLUGINS-INFO {"
 _TEGRA = frozenset({53, 62, 72, 87, 101, 110})
 
 
-class PluginLibraryError(RuntimeError):
+class PluginLibraryError(SpitError, RuntimeError):
     """A plugin library is missing, is none, or does not fit."""
 
 
@@ -126,12 +125,22 @@ def _parsed(file: Path, facts: Mapping[str, Any]) -> PluginLibrary:
     )
 
 
+def built_folder() -> Path:
+    """Where ``spit-edge plugins build`` puts libraries unless told otherwise, in folders by
+    machine: build/plugins of the checkout that this is, else the user's cache folder."""
+    root = checkout()
+    return cache_folder() / "plugins" if root is None else root / "build" / "plugins"
+
+
 def find_library(*folders: str | os.PathLike[str]) -> Path:
-    """The plugin library to use: of the variable SPIT_PLUGINS, else the first of ``folders``, else
-    one built here for this machine.  Raises PluginLibraryError if there is none."""
+    """The plugin library to use: of the variable SPIT_PLUGINS, else the first of ``folders`` (such
+    as ``plugins`` of a bundle), else the one for this machine in :func:`built_folder`.
+
+    Raises PluginLibraryError if there is none.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    places = [Path(folder) for folder in folders] + [BUILT]
+    places = [*map(Path, folders), built_folder()]
     for place in places:
         for folder in (place / platform.machine(), place):
             if (file := folder / FILE_NAME).is_file():
@@ -139,5 +148,5 @@ def find_library(*folders: str | os.PathLike[str]) -> Path:
     looked = ", ".join(str(place) for place in places)
     raise PluginLibraryError(
         f"there is no {FILE_NAME} in {looked}, nor does {VARIABLE} name one: "
-        "python -m plugins build makes one"
+        "spit-edge plugins build makes one"
     )

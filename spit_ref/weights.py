@@ -16,9 +16,15 @@ import torch
 from torch import Tensor
 
 from spit_edge.spit_ref.download import WeightsError, download
-from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
-
-Shapes = dict[str, tuple[int, ...]]
+from spit_edge.spit_ref.zoo import (
+    MODEL_NAMES,
+    OFFICIAL,
+    ModelConfig,
+    Shapes,
+    cache_path,
+    checkpoint_shapes,
+    model_config,
+)
 
 OFFICIAL_CLASSES = 1000
 INIT_STD = 0.02
@@ -69,25 +75,6 @@ def resolve_weights(
     path = Path(os.path.expanduser(weights))
     state = _load(path, config)
     return state, WeightsInfo("file", str(path), state_dict_sha256(state))
-
-
-def checkpoint_shapes(config: ModelConfig) -> Shapes:
-    """Every key of a checkpoint of this model with its shape."""
-
-    def affine(name: str, *shape: int) -> Shapes:
-        return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-
-    d = config.dim
-    block = affine("norm1", d) | affine("norm2", d)
-    block |= {"ls1.lambda_": (d,), "ls2.lambda_": (d,), "att.qkv.linear.weight": (3 * d, d)}
-    block |= affine("att.proj.linear", d, d)
-    block |= affine("mlp.L1.linear", 4 * d, d) | affine("mlp.L2.linear", d, 4 * d)
-
-    shapes: Shapes = {"embedder.cls_token": (d,)}
-    shapes |= affine("embedder.embedder.linear", d, config.token_size)
-    for i in range(config.depth):
-        shapes |= {f"blocks.{i}.{key}": shape for key, shape in block.items()}
-    return shapes | affine("norm", d) | affine("head", config.classes, d)
 
 
 def random_state(config: ModelConfig, seed: int) -> dict[str, Tensor]:
@@ -207,12 +194,6 @@ def _load(path: Path, config: ModelConfig) -> dict[str, Tensor]:
             f"({type(error).__name__}): pass a state dict saved with torch.save."
         ) from error
     return check_state(state, config, str(path))
-
-
-def cache_path(config: ModelConfig) -> Path:
-    """Where the official file of this model is kept, in the cache folder of torch.hub."""
-    kind = "gradient" if config.gradient else "plain"
-    return Path(torch.hub.get_dir()) / "checkpoints" / f"{config.name}_{kind}.pth"
 
 
 def _official(config: ModelConfig) -> tuple[dict[str, Tensor], WeightsInfo]:

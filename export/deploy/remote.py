@@ -31,6 +31,7 @@ CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
+    "spit_edge.base.errors",
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
     *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "store", "install", "switch", "main")),
 )

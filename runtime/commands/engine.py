@@ -1,12 +1,14 @@
-"""``python -m runtime engine``: its options, and what it does."""
+"""``engine``: build a TensorRT engine into a bundle."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.commands.options import add_bundle
 from spit_edge.runtime.cuda.gpu import current_device
 from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
@@ -16,9 +18,9 @@ from spit_edge.runtime.engines.store import StoredEngine, find_engine
 from spit_edge.runtime.errors import BackendUnavailable, EngineError
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``engine``."""
-    parser.add_argument("bundle", type=Path, help="folder of an exported model")
+    add_bundle(parser)
     parser.add_argument(
         "--part",
         choices=("full", "trunk"),
@@ -65,7 +67,16 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show all that TensorRT says")
 
 
-def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
+def run(options: argparse.Namespace) -> int:
+    """Build the engine, unless there is one that fits; print its path."""
+    steps = Steps()
+    stored = wanted_engine(options, steps)
+    _say(steps, engine_line(stored))
+    print(stored.path)
+    return DONE
+
+
+def wanted_engine(options: argparse.Namespace, steps: Steps) -> StoredEngine:
     """The engine asked for, built unless there is one that fits.
 
     Raises EngineError, BundleError or BackendUnavailable.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spit_edge.base.files import write_whole
+from spit_edge.base.places import cache_folder
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry
 from spit_edge.runtime.engines.flavour import Flavour
@@ -121,11 +121,8 @@ def _verify(stored: StoredEngine) -> None:
 
 
 def cache_path(device_key: str) -> Path:
-    """Where the cache of a device is, after the XDG base directory specification."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: a path that is not absolute is to be ignored.
-    base = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
-    return base / "spit-edge" / "timing" / f"{device_key}.cache"
+    """Where the timing cache of a device is."""
+    return cache_folder() / "timing" / f"{device_key}.cache"
 
 
 def load_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> trt.ITimingCache | None:

@@ -73,7 +73,15 @@ def place_plugin(venv: Path, folder: Path, wanted: Mapping[str, Any]) -> None:
         if shutil.which("make") is None:
             _pip(venv, folder, "ninja")
             environment["CMAKE_GENERATOR"] = "Ninja"
-        command = ["-m", "plugins", "build", "--arch", str(wanted["sm"]), "--out", str(place)]
+        command = [
+            "-m",
+            "spit_edge.plugins",
+            "build",
+            "--arch",
+            str(wanted["sm"]),
+            "--out",
+            str(place),
+        ]
         run([_python(venv), *command], env=environment)
 
 
@@ -81,14 +89,17 @@ def build_engine(venv: Path, folder: Path, part: str) -> None:
     """The engine, unless there is one that fits."""
     with step(f"building the engine of the {part} graph"):
         bundle = str(folder / "bundle")
-        run([_python(venv), "-m", "runtime", "engine", bundle, "--part", part], env=_path(venv))
+        run(
+            [_python(venv), "-m", "spit_edge.runtime", "engine", bundle, "--part", part],
+            env=_path(venv),
+        )
 
 
 def check(venv: Path, folder: Path, backend: str) -> bool:
     """Whether the bundle's own images give the reference's answers; sends the parity table."""
     words = ["check", str(folder / "bundle"), "--backend", backend]
     with step(f"checking on {backend}"):
-        done = attempt([_python(venv), "-m", "runtime", *words], _path(venv))
+        done = attempt([_python(venv), "-m", "spit_edge.runtime", *words], _path(venv))
     refuse_killed(done)
     # 1 is also the status of an exception; then there is no table.
     if done.returncode not in (0, 1) or not done.stdout:
@@ -102,7 +113,7 @@ def measure(venv: Path, folder: Path, backend: str, seconds: float) -> None:
     """Send the table of latencies."""
     words = ["bench", str(folder / "bundle"), "--backend", backend, "--seconds", str(seconds)]
     with step("measuring"):
-        text = run([_python(venv), "-m", "runtime", *words], _path(venv))
+        text = run([_python(venv), "-m", "spit_edge.runtime", *words], _path(venv))
     say("table", text=text)
 
 
