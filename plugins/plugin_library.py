@@ -64,20 +64,20 @@ class PluginLibrary:
         if self.machine != platform.machine():
             raise PluginLibraryError(
                 f"{self.path} is for {self.machine} and this is a {platform.machine()}: "
-                "build one here with python -m plugins build"
+                "build one here with spit-edge plugins build"
             )
         wanted = {c.name: c.version for c in CONTRACTS} if contracts is None else contracts
         for op, version in wanted.items():
             if (found := self.contracts.get(op)) != version:
                 raise PluginLibraryError(
                     f"{self.path} has {f'version {found}' if found else 'no contract'} of {op} but "
-                    f"version {version} is asked for: build it again with python -m plugins build"
+                    f"version {version} is asked for: build it again with spit-edge plugins build"
                 )
         if architecture is not None and not self.has_code_for(architecture):
             have = ", ".join(f"sm_{a}" for a in self.architectures) or "no GPU"
             raise PluginLibraryError(
                 f"{self.path} has code for {have}, not for this GPU's sm_{architecture}: "
-                f"python -m plugins build --arch {architecture}"
+                f"spit-edge plugins build --arch {architecture}"
             )
 
     def has_code_for(self, architecture: int) -> bool:
@@ -100,7 +100,7 @@ def read_library(path: str | os.PathLike[str]) -> PluginLibrary:
             text = m[start + len(_MARKER) - 1 : end] if start >= 0 else b""
     except FileNotFoundError as error:
         raise PluginLibraryError(
-            f"there is no plugin library {file}: python -m plugins build makes one"
+            f"there is no plugin library {file}: spit-edge plugins build makes one"
         ) from error
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         raise PluginLibraryError(f"cannot read {file}: {error}") from error

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from spit_edge.base.ranges import image_size
 from spit_edge.export.__main__ import main as export_main
-from spit_edge.export.commands.build import batch_profile, image_size
+from spit_edge.export.commands.build import batch_profile
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.__main__ import main as runtime_main
 from tests.conftest import GOLDENS
@@ -69,10 +70,17 @@ def test_default_folders() -> None:
     ("arguments", "says"),
     [
         (["--model", "resnet50"], "invalid choice"),
-        ([*TINY, "--image-size", "0x4"], "HxW"),
-        ([*TINY, "--batch", "4:2:8"], "does not rise"),
-        ([*TINY, "--batch", "a"], "MIN:OPT:MAX"),
-        ([*TINY, "--max-tokens", "0"], "at least 1"),
+        ([*TINY, "--image-size", "4x"], "HxW"),
+        ([*TINY, "--image-size", "0x4"], "height must be a whole number from 1"),
+        ([*TINY, "--image-size", "9000x9000"], "2^26 pixels"),
+        ([*TINY, "--seed", "-1"], "from 0 to 9223372036854775807"),
+        ([*TINY, "--classes", "0"], "from 1 to 1048576"),
+        ([*TINY, "--final-threshold", "9"], "must lie in [0, 8]"),
+        ([*TINY, "--final-threshold", "x"], "must be a number"),
+        ([*TINY, "--batch", "4:2:8"], "must rise"),
+        ([*TINY, "--batch", "1:2"], "MIN:OPT:MAX"),
+        ([*TINY, "--batch", "a"], "from 1 to 65536"),
+        ([*TINY, "--max-tokens", "0"], "from 1 to 1048576"),
         ([*TINY, "--outputs", "colours"], "there is no output colours"),
         ([*TINY, "--fp16", "--precision", "fp32"], "not allowed with"),
         (["--fp16"], "--model"),

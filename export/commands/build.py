@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def build_options(parsed: argparse.Namespace) -> BuildOptions:
-    """The options a parsed command line stands for: what was not given is as BuildOptions has it."""
+    """What a parsed command line asks for; the rest is as BuildOptions has it."""
     given = vars(parsed)
     if parsed.image_size is not None:
         given = given | dict(zip(("height", "width"), parsed.image_size, strict=True))

@@ -113,7 +113,7 @@ def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
     try:
         stored = find_engine(order.bundle, order.part, order.platform(device))
     except EngineError as error:
-        _say(steps, str(error).partition(": python -m")[0])
+        _say(steps, str(error).partition(": spit-edge")[0])
     else:
         if stored.record.choices == order.choices:
             return stored
@@ -132,7 +132,7 @@ def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
         order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
         return build_engine(order, device, steps)
     except (BackendUnavailable, PluginMissing) as error:
-        _say(steps, f"no engine, because {error}; on the device: python -m runtime engine {path}")
+        _say(steps, f"no engine, because {error}; on the device: spit-edge engine {path}")
         return None
 
 

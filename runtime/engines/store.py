@@ -71,7 +71,7 @@ def find_engine(bundle: Bundle, part: Part, here: Platform) -> StoredEngine:
 
 def build_command(bundle: Path, part: Part) -> str:
     """What to type to build an engine."""
-    return f"python -m runtime engine {bundle} --part {part}"
+    return f"spit-edge engine {bundle} --part {part}"
 
 
 def engine_entry(data: memoryview) -> FileEntry:

@@ -63,9 +63,7 @@ def run_command_line(
         try:
             return int(options.run(options))
         except ModuleNotFoundError as error:
-            raise _missing(
-                error, f"{prog} {options.command.name}", options.command.extra
-            ) from error
+            raise _missing(error, options.command) from error
 
     return guarded(command)
 
@@ -78,6 +76,17 @@ def command_parser(prog: str, description: str, commands: Commands) -> argparse.
     )
     _add_commands(parser, commands)
     return parser
+
+
+def declare_all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """``parser`` and all within it, after each has declared its options."""
+    if isinstance(parser, _CommandParser):
+        parser.declare()
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from declare_all(inner)
 
 
 def guarded(
@@ -140,21 +149,21 @@ def _add_commands(parser: argparse.ArgumentParser, commands: Commands) -> None:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from spit_edge.base.version import __version__
 
-        print(f"spit-edge {version('spit-edge')}")
+        print(f"spit-edge {__version__}")
         parser.exit()
 
 
-def _missing(error: ModuleNotFoundError, command: str, extra: str | None) -> Exception:
+def _missing(error: ModuleNotFoundError, command: Command) -> Exception:
     """What to install; ``error`` itself where the missing module is one of ours."""
     name = (error.name or "").partition(".")[0]
     if not name or name == "spit_edge":
         return error
     from spit_edge.base.install import pip_install
 
-    cure = f"pip install {name}" if extra is None else pip_install(extra)
-    return PackageMissing(f"{command} needs {name}: {cure}")
+    cure = f"pip install {name}" if command.extra is None else pip_install(command.extra)
+    return PackageMissing(f"{command.name} needs {name}: {cure}")
 
 
 @contextmanager
