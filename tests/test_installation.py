@@ -42,7 +42,7 @@ spit_edge.Sesion
 """
 USE = """
 import sys, numpy, spit_edge
-assert not [n for n in ("torch", "onnx", "onnxruntime", "numpy.core.x") if n in sys.modules]
+assert not [n for n in ("torch", "onnx", "onnxruntime") if n in sys.modules]
 with spit_edge.Session.open(sys.argv[1], "onnxruntime") as session:
     size = session.bundle.manifest.preprocessing
     output = session.run(numpy.zeros((size.height, size.width, 3), numpy.uint8))
@@ -60,16 +60,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     # What pip makes of the wheel's entry point.
-    (script,) = [
-        point.value
-        for point in metadata.distribution("spit-edge").entry_points
-        if point.group == "console_scripts"
-    ]
-    module, _, function = script.partition(":")
+    (distribution,) = metadata.distributions(name="spit-edge", path=[str(site)])
+    (script,) = distribution.entry_points.select(group="console_scripts")
     python = place / "venv" / "bin" / "python"
     console = place / "venv" / "bin" / "spit-edge"
     console.write_text(
-        f"#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        f"#!{python}\nimport sys\nfrom {script.module} import {script.attr} as main\n"
+        "sys.exit(main())\n"
     )
     console.chmod(0o755)
     (site / "needs.pth").write_text(f"{Path(np.__file__).parent.parent}\n")
