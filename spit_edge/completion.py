@@ -10,12 +10,15 @@ import shtab
 from spit_edge.base.command_line import DONE, command_parser, declare_all
 from spit_edge.commands import ABOUT, COMMANDS, PROG
 
+SHELLS = ("bash", "zsh", "tcsh")
+"""Of those that shtab knows; tcsh gets the commands without their options."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``shell``."""
     parser.add_argument(
         "shell",
-        choices=shtab.SUPPORTED_SHELLS,
+        choices=SHELLS,
         help='put eval "$(spit-edge completion bash)" into ~/.bashrc, for example',
     )
 

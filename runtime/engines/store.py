@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spit_edge.base.errors import FileError
 from spit_edge.base.files import write_whole
 from spit_edge.base.places import cache_folder
 from spit_edge.runtime.bundle.folder import Bundle
@@ -150,5 +151,5 @@ def save_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> None
     cache = config.get_timing_cache()
     content: Any = None if cache is None else cache.serialize()
     if content is not None:
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(FileError):
             write_whole({path: memoryview(content).cast("B")})

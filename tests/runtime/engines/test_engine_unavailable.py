@@ -106,7 +106,7 @@ def test_no_device(with_cuda, facts, says) -> None:
 
 def test_no_bindings(without) -> None:
     without("cuda", "cuda.bindings")
-    with pytest.raises(BackendUnavailable, match=r"Python bindings .*pip install 'spit-edge"):
+    with pytest.raises(BackendUnavailable, match=r"Python bindings .*pip install 'cuda-bindings"):
         current_device()
 
 
