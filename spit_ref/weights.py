@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from spit_edge.base.ranges import CLASSES
 from spit_edge.spit_ref.download import WeightsError, download
 from spit_edge.spit_ref.zoo import (
     MODEL_NAMES,
@@ -149,7 +150,8 @@ def _check_shapes(found: Shapes, config: ModelConfig, where: str) -> None:
         lines += f"\n  {kind}: {', '.join(keys[:LISTED])}{more}" if keys else ""
     if lines:
         n = sum(found.get("head.bias", ()))
-        zoo = [model_config(m, gradient=g, classes=n) for m in MODEL_NAMES for g in (True, False)]
+        kinds = [(m, g) for m in MODEL_NAMES for g in (True, False) if n in CLASSES]
+        zoo = [model_config(m, gradient=g, classes=n) for m, g in kinds]
         fits = [known for known in zoo if checkpoint_shapes(known) == found]
         looks = f" (this looks like {_label(*fits)})" if fits else ""
         raise WrongCheckpoint(
