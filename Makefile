@@ -38,7 +38,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/clang-format --dry-run --Werror $(CPP)
 	mkdir -p build/mypy/spit_edge
-	ln -sfn ../../../spit_edge/__init__.py ../../../spit_edge/py.typed ../../../spit_edge/base \
+	ln -sfn $(addprefix ../../../,$(wildcard spit_edge/*.py)) ../../../spit_edge/py.typed ../../../spit_edge/base \
 	  ../../../export ../../../plugins ../../../runtime ../../../spit_ref build/mypy/spit_edge/
 	$(VENV)/bin/mypy
 

@@ -8,22 +8,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spit_edge.base.install import pip_install
-
-# Before torch loads OpenMP: threads that spin while they wait disturb what is measured next.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 from benchmarks.result_tables import headline, markdown, tables
 from benchmarks.results import Result, read_results, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
 from spit_edge.base.command_line import DONE, guarded
 from spit_edge.base.errors import SpitError
 from spit_edge.base.files import json_file, whole_file
+from spit_edge.base.install import pip_install
 from spit_edge.base.progress import console
+from spit_edge.base.ranges import COUNT, SIDE, THREADS
+from spit_edge.runtime.bundle.manifest import PRECISIONS
 
 RESULTS = Path(__file__).parent / "results"
 PAGE_TITLE = "# Results"
 STDOUT = Path("-")
+EXPECTED = (SpitError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["report"]:
         options = _report_parser().parse_args(words[1:])
-        return guarded(lambda: _report(options), (SpitError, ValueError))
+        return guarded(lambda: _report(options), EXPECTED)
     options = _parser().parse_args(words)
-    return guarded(lambda: _run(options), (SpitError, ValueError))
+    return guarded(lambda: _run(options), EXPECTED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,14 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "suites", nargs="*", metavar="suite", help=f"{', '.join(NAMES)}, or all [{quick}]"
     )
-    parser.add_argument("--sizes", type=int, nargs="+", help="sides of images, in pixels")
+    parser.add_argument("--sizes", type=SIDE, nargs="+", help="sides of images, in pixels")
     parser.add_argument("--models", nargs="+", help="models of the zoo")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32", "fp16"])
+    parser.add_argument("--rounds", type=COUNT, help="at least 5 [7]; of export, 3 [3]")
     parser.add_argument(
-        "--precisions", nargs="+", choices=["fp32", "fp16", "bf16"], default=["fp32", "fp16"]
-    )
-    parser.add_argument("--rounds", type=int, help="at least 5 [7]; of export, 3 [3]")
-    parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="of every variant [%(default)s]"
+        "--threads",
+        type=THREADS,
+        default=os.cpu_count() or 1,
+        help="of every variant [%(default)s]",
     )
     parser.add_argument("--bundles", type=Path, metavar="DIR", help="keep exported models here")
     parser.add_argument(

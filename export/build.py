@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from spit_edge.base.errors import SpitError
+from spit_edge.base.errors import OptionError, SpitError
 from spit_edge.base.files import json_file
 from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import Steps
@@ -74,7 +74,7 @@ class Built:
 def build(options: BuildOptions, steps: Steps) -> Built:
     """Export a model and write its bundle.
 
-    Raises SpitError, spit_ref.WeightsError or ValueError; then nothing is left behind.
+    Raises SpitError, WeightsError and OptionError among them; then nothing is left behind.
     """
     with steps.step(f"loading {options.model}"):
         model = load_model(
@@ -84,6 +84,7 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             seed=options.seed,
             classes=options.classes,
             tessellation=options.tessellation,
+            final_threshold=options.final_threshold,
         )
     assert model.weights is not None
     _check_options(model, options)
@@ -91,12 +92,12 @@ def build(options: BuildOptions, steps: Steps) -> Built:
     images = fitted_samples(options.height, options.width)
     with new_bundle(target) as folder:
         with steps.step("tracing the graph"):
-            graph = trunk_graph(model, options.graph)
+            graph = trunk_graph(model, options)
         with steps.step("writing and checking ONNX"):
             manifest = _write_graphs(graph, model, options, folder)
         del graph
         with steps.step("asking the reference"):
-            expected = Reference(model, options.precision, options.graph.fp32).answers(images)
+            expected = Reference(model, options.precision, options.fp32).answers(images)
         with steps.step("comparing with the reference"):
             if options.part == "trunk":
                 parity = check_trunk(folder / MODEL, model, images, expected, options)
@@ -131,7 +132,7 @@ def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: P
         save_graph(trunk, folder / MODEL, _metadata(manifest), WEIGHTS)
         return manifest
     save_graph(trunk, folder / TRUNK, {}, WEIGHTS)
-    graph = full_graph(ir.load(folder / TRUNK), model, options.graph)
+    graph = full_graph(ir.load(folder / TRUNK), model, options)
     manifest = _manifest(options, model, graph)
     save_graph(graph, folder / MODEL, _metadata(manifest), WEIGHTS)
     if manifest.tokenizer.kind in ("square", "pca_tree"):
@@ -152,7 +153,9 @@ def _check_options(model: Spit, options: BuildOptions) -> None:
         check_plan(options.plan, model.config, options.precision)
     kind = model.config.tokenizer
     if options.seed_input and (kind != "random" or options.tessellation != "voronoi"):
-        raise ValueError(f"--seed-input is for Voronoi regions, which {options.model} has not")
+        raise OptionError(
+            f"--seed-input is for Voronoi regions, which {options.model} does not have"
+        )
     if kind == "superpixel":
         return
     most = site_count(options.height, options.width)
@@ -198,6 +201,7 @@ def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
             sigma=config.sigma,
             bins=config.bins,
             seed=options.seed if random_regions else None,
+            final_threshold=config.final_threshold or msgspec.UNSET,
         ),
         weights=Weights(
             source=weights.source,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import onnx
 from rich.console import Console
 
+from spit_edge.base.install import pip_install
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.runtime.bundle.folder import Bundle
@@ -23,16 +23,28 @@ def inspect_bundle(path: Path, console: Console) -> None:
     table = new_table(str(path), header=False)
     for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, value)
-    graph = onnx.load(str(bundle.model), load_external_data=False)
-    ops = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.graph.node)
-    table.add_row("nodes", ", ".join(f"{count} {name}" for name, count in ops.most_common()))
-    types = Counter(
-        onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.graph.initializer
-    )
-    table.add_row("stored as", ", ".join(f"{n} {name.lower()}" for name, n in types.most_common()))
+    for name, value in graph_facts(bundle.model).items():
+        table.add_row(name, value)
     for name, entry in sorted(bundle.manifest.files.items()):
         table.add_row(name, f"{size_text(entry.bytes)}, sha256 {entry.sha256[:16]}, verified")
     console.print(table)
+
+
+def graph_facts(model: Path) -> dict[str, str]:
+    """What is in a graph, for people; without the package onnx, how to get it."""
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        return {"nodes": f"to count them, {pip_install('export')}"}
+    graph = onnx.load(str(model), load_external_data=False).graph
+    ops = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.node)
+    types = Counter(
+        onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer
+    )
+    return {
+        "nodes": ", ".join(f"{count} {name}" for name, count in ops.most_common()),
+        "stored as": ", ".join(f"{n} {name.lower()}" for name, n in types.most_common()),
+    }
 
 
 def manifest_facts(manifest: Manifest) -> dict[str, str]:
@@ -51,7 +63,8 @@ def manifest_facts(manifest: Manifest) -> dict[str, str]:
         "batch": f"{batch.min}...{batch.max}, tuned for {batch.opt}",
         "token budget": str(manifest.token_budget),
         "regions": f"{regions.kind}, {regions.interpolation}, sigma {regions.sigma:g}"
-        + (f", compactness {regions.compactness:g}" if regions.compactness else ""),
+        + (f", compactness {regions.compactness:g}" if regions.compactness else "")
+        + (f", final threshold {regions.threshold:g}" if regions.threshold else ""),
         "inputs": _tensors(manifest.inputs),
         "outputs": _tensors(manifest.outputs),
         "custom ops": ", ".join(f"{k} v{v}" for k, v in manifest.contracts.items()) or "none",

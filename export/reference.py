@@ -32,6 +32,7 @@ def model_of(manifest: Manifest) -> Spit:
         seed=weights.seed if weights.seed is not None else tokenizer.seed or 0,
         classes=manifest.classes,
         tessellation="pca_tree" if tokenizer.kind == "pca_tree" else "voronoi",
+        final_threshold=tokenizer.threshold,
     )
     assert model.weights is not None
     if model.weights.sha256 != weights.sha256:

@@ -32,7 +32,7 @@ def check_trunk(
     session = None
     if options.precision != "bf16":
         session = open_session(path)
-    trunk = TrunkGraph(model, options.precision, fp32=options.graph.fp32).eval()
+    trunk = TrunkGraph(model, options.precision, fp32=options.fp32).eval()
     rows = []
     for (name, image), answer in zip(images.items(), expected, strict=True):
         batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)

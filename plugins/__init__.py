@@ -4,20 +4,14 @@
 the names and signatures of the reference.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from spit_edge.plugins.native.ops import region_features, superpixel_merge, voronoi_tessellation
+from spit_edge.base.lazy import lazy_names
 
 __all__ = ["region_features", "superpixel_merge", "voronoi_tessellation"]
 
-
-def __getattr__(name: str) -> Any:
+if TYPE_CHECKING:
+    from spit_edge.plugins.native.ops import region_features, superpixel_merge, voronoi_tessellation
+else:
     # On first use: the contracts must load where the library is not built.
-    if name in __all__:
-        from spit_edge.plugins.native import ops
-
-        return getattr(ops, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__, __dir__ = lazy_names(__name__, {f"{__name__}.native.ops": __all__})

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spit_edge.base.errors import SpitError
 from spit_edge.base.token_rows import BINS, token_size
 
 DOMAIN = "spit"
@@ -111,7 +112,7 @@ class Contract:
         ]
 
 
-class ContractError(ValueError):
+class ContractError(SpitError, ValueError):
     """Attributes that do not fit an op's contract."""
 
 

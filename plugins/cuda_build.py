@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spit_edge.base.errors import SpitError
+
 KERNELS = Path(__file__).parent / "kernels"
 SOURCE = KERNELS / "launch.cu"
 RECORDER = KERNELS / "launch_recorder.cpp"
@@ -26,7 +28,7 @@ ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 USUAL_TOOLKIT = Path("/usr/local/cuda")
 
 
-class CudaBuildError(RuntimeError):
+class CudaBuildError(SpitError, RuntimeError):
     """nvcc is missing, or it did not compile what it was given."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,11 @@ from spit_edge.plugins.cuda_build import KernelResources, compile_object, find_n
 from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun, every_launch
 
 TABLE_WIDTH = 4  # architectures side by side
+
+
+def wide_console() -> Console:
+    """A file or pipe gets whole lines; a terminal its own width."""
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def contract_table(contract: Contract) -> Table:

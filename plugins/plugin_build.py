@@ -16,7 +16,7 @@ from typing import Literal
 
 from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc
 from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
-from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, PluginLibrary, read_library
+from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, built_folder, read_library
 
 SOURCE = Path(__file__).parent / "tensorrt"
 JETSONS = (87, 110)
@@ -91,12 +91,12 @@ def find_build(
 def build_plugins(
     build: PluginBuild, output: Path | None = None, *, say: Callable[[str], None] = lambda _: None
 ) -> PluginLibrary:
-    """Compile the library to ``output``, build/plugins/MACHINE/libspit_plugins.so by default.
+    """Compile the library to ``output``: None is MACHINE/libspit_plugins.so in built_folder().
 
     The file is written beside its place and renamed.  Raises PluginBuildError with the compiler's
     words.
     """
-    target = output or BUILT / build.machine / FILE_NAME
+    target = output or built_folder() / build.machine / FILE_NAME
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
         if build.nvcc and build.cudart is None:

@@ -15,19 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spit_edge.base.errors import SpitError
+from spit_edge.base.places import cache_folder, checkout
 from spit_edge.plugins.contracts import CONTRACTS
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"
 """Environment variable that names a plugin library to use."""
-BUILT = Path("build") / "plugins"
-"""Where ``python -m plugins build`` puts libraries, in folders by machine."""
-
 _MARKER = b"SPIT-PLUGINS-INFO {"
 _TEGRA = frozenset({53, 62, 72, 87, 101, 110})
 
 
-class PluginLibraryError(RuntimeError):
+class PluginLibraryError(SpitError, RuntimeError):
     """A plugin library is missing, is none, or does not fit."""
 
 
@@ -65,20 +64,20 @@ class PluginLibrary:
         if self.machine != platform.machine():
             raise PluginLibraryError(
                 f"{self.path} is for {self.machine} and this is a {platform.machine()}: "
-                "build one here with python -m plugins build"
+                "build one here with spit-edge plugins build"
             )
         wanted = {c.name: c.version for c in CONTRACTS} if contracts is None else contracts
         for op, version in wanted.items():
             if (found := self.contracts.get(op)) != version:
                 raise PluginLibraryError(
                     f"{self.path} has {f'version {found}' if found else 'no contract'} of {op} but "
-                    f"version {version} is asked for: build it again with python -m plugins build"
+                    f"version {version} is asked for: build it again with spit-edge plugins build"
                 )
         if architecture is not None and not self.has_code_for(architecture):
             have = ", ".join(f"sm_{a}" for a in self.architectures) or "no GPU"
             raise PluginLibraryError(
                 f"{self.path} has code for {have}, not for this GPU's sm_{architecture}: "
-                f"python -m plugins build --arch {architecture}"
+                f"spit-edge plugins build --arch {architecture}"
             )
 
     def has_code_for(self, architecture: int) -> bool:
@@ -101,7 +100,7 @@ def read_library(path: str | os.PathLike[str]) -> PluginLibrary:
             text = m[start + len(_MARKER) - 1 : end] if start >= 0 else b""
     except FileNotFoundError as error:
         raise PluginLibraryError(
-            f"there is no plugin library {file}: python -m plugins build makes one"
+            f"there is no plugin library {file}: spit-edge plugins build makes one"
         ) from error
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         raise PluginLibraryError(f"cannot read {file}: {error}") from error
@@ -126,12 +125,22 @@ def _parsed(file: Path, facts: Mapping[str, Any]) -> PluginLibrary:
     )
 
 
+def built_folder() -> Path:
+    """Where ``spit-edge plugins build`` puts libraries unless told otherwise, in folders by
+    machine: build/plugins of the checkout that this is, else the user's cache folder."""
+    root = checkout()
+    return cache_folder() / "plugins" if root is None else root / "build" / "plugins"
+
+
 def find_library(*folders: str | os.PathLike[str]) -> Path:
-    """The plugin library to use: of the variable SPIT_PLUGINS, else the first of ``folders``, else
-    one built here for this machine.  Raises PluginLibraryError if there is none."""
+    """The plugin library to use: of the variable SPIT_PLUGINS, else the first of ``folders`` (such
+    as ``plugins`` of a bundle), else the one for this machine in :func:`built_folder`.
+
+    Raises PluginLibraryError if there is none.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    places = [Path(folder) for folder in folders] + [BUILT]
+    places = [*map(Path, folders), built_folder()]
     for place in places:
         for folder in (place / platform.machine(), place):
             if (file := folder / FILE_NAME).is_file():
@@ -139,5 +148,5 @@ def find_library(*folders: str | os.PathLike[str]) -> Path:
     looked = ", ".join(str(place) for place in places)
     raise PluginLibraryError(
         f"there is no {FILE_NAME} in {looked}, nor does {VARIABLE} name one: "
-        "python -m plugins build makes one"
+        "spit-edge plugins build makes one"
     )

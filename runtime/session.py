@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spit_edge.base.errors import OptionError
+from spit_edge.base.ranges import THREADS
 from spit_edge.runtime.backends.background import BackgroundRuns
 from spit_edge.runtime.backends.protocol import (
     AsyncBackend,
@@ -84,10 +86,13 @@ class Session:
         """Open a bundle folder; every file is compared with the manifest's hashes.
 
         backend  "auto" or a name of :func:`backend_names`
-        threads  of one run; None leaves the choice to the back end
+        threads  of one run, 1...256; None leaves the choice to the back end
 
-        Raises BundleError (which file is wrong) or BackendUnavailable (what is missing).
+        Raises BundleError (which file is wrong), BackendUnavailable (what is missing) or
+        OptionError, a ValueError (threads out of range).
         """
+        if threads is not None:
+            threads = THREADS.checked("threads", threads)
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         if opened.manifest.part != "full":
             raise BundleError(f"{opened.path} holds the trunk alone, which takes no images")
@@ -212,12 +217,12 @@ class Session:
         manifest = self.bundle.manifest
         if not any(spec.name == "seeds" for spec in manifest.inputs):
             if seeds is not None:
-                raise ValueError("this bundle takes no seeds: export with --seed-input")
+                raise OptionError("this bundle takes no seeds: export with --seed-input")
             return None
         if seeds is None:
             seeds = [manifest.tokenizer.seed or 0] * images
         if len(seeds) != images:
-            raise ValueError(f"{images} images need {images} seeds, not {len(seeds)}")
+            raise OptionError(f"{images} images need {images} seeds, not {len(seeds)}")
         return np.array(seeds, np.int64)
 
 

@@ -13,12 +13,13 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 from rich import progress
 from rich.console import Console
 
+from spit_edge.base.errors import SpitError
 from spit_edge.base.files import whole_file
 
 CHUNK = 1 << 18  # bytes read at a time
 
 
-class WeightsError(Exception):
+class WeightsError(SpitError):
     """Weights could not be had; the message says what was wrong, where, and what to do."""
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spit_edge.base.ranges import SEED
 from spit_edge.spit_ref.saliency import attention_flow, prototype_pca
-from spit_edge.spit_ref.tokenizer import Tessellation, Tokenizer
+from spit_edge.spit_ref.tokenizer import Tokenizer
 from spit_edge.spit_ref.trunk import Trunk
 from spit_edge.spit_ref.weights import WeightsInfo, resolve_weights
-from spit_edge.spit_ref.zoo import ModelConfig, model_config
+from spit_edge.spit_ref.zoo import ModelConfig, Tessellation, model_config
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,25 @@ def load_model(
     seed: int = 0,
     classes: int | None = None,
     tessellation: Tessellation = "voronoi",
+    final_threshold: float = 0.0,
 ) -> Spit:
     """A model in evaluation mode.
 
-    name          one of :data:`spit_ref.MODEL_NAMES`
-    gradient      whether token rows hold gradient features
-    weights       a checkpoint's path, "official", "random", or "auto": official if it can be had
-    seed          for random weights, and for the regions of the models with random regions
-    classes       outputs of the head; None: 1000, and 10 for ``spit_tiny``
-    tessellation  kind of random regions
+    name             one of :data:`spit_ref.MODEL_NAMES`
+    gradient         whether token rows hold gradient features
+    weights          a checkpoint's path, "official", "random", or "auto": official if it can be had
+    seed             for random weights, and for the regions of the models with random regions,
+                     0...2^63-1
+    classes          outputs of the head, 1...2^20; None: 1000, and 10 for ``spit_tiny``
+    tessellation     kind of random regions
+    final_threshold  > 0 joins, at the end, all neighbouring superpixels whose features differ by
+                     less; for models with superpixels
 
-    Raises ValueError for an unknown name and :class:`spit_ref.WeightsError` for weights that cannot
-    be had or do not fit.
+    Raises OptionError, a ValueError, for an unknown name and values out of range, and WeightsError
+    for weights that cannot be had or do not fit.
     """
-    config = model_config(name, gradient=gradient, classes=classes)
+    SEED.checked("seed", seed)
+    config = model_config(name, gradient=gradient, classes=classes, final_threshold=final_threshold)
     model = Spit(config, tessellation=tessellation, seed=seed)
     state, model.weights = resolve_weights(config, weights, seed=seed)
     model.load_state_dict(state, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,9 +16,7 @@ from spit_edge.spit_ref.tessellation import (
     square_tessellation,
     voronoi_tessellation,
 )
-from spit_edge.spit_ref.zoo import ModelConfig
-
-Tessellation = Literal["voronoi", "pca_tree"]
+from spit_edge.spit_ref.zoo import ModelConfig, Tessellation
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,12 @@ class Tokenizer:
         """Labels int32 [B, H, W] and counts int32 [B] of images [B, 3, H, W]."""
         config = self.config
         if config.tokenizer == "superpixel":
-            return self.merge(images, levels=config.levels, compactness=config.compactness)
+            return self.merge(
+                images,
+                levels=config.levels,
+                compactness=config.compactness,
+                final_threshold=config.final_threshold,
+            )
         checked_images(images)
         batch, _, height, width = images.shape
         if config.tokenizer == "square":

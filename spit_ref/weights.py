@@ -14,11 +14,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from spit_edge.base.ranges import CLASSES
 from spit_edge.spit_ref.checkpoint import WrongCheckpoint, read_checkpoint
 from spit_edge.spit_ref.download import WeightsError, download
-from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
-
-Shapes = dict[str, tuple[int, ...]]
+from spit_edge.spit_ref.zoo import (
+    MODEL_NAMES,
+    OFFICIAL,
+    ModelConfig,
+    Shapes,
+    cache_path,
+    checkpoint_shapes,
+    model_config,
+)
 
 OFFICIAL_CLASSES = 1000
 INIT_STD = 0.02
@@ -66,25 +73,6 @@ def resolve_weights(
     path = Path(os.path.expanduser(weights)).absolute()
     state = check_state(read_checkpoint(path), config, str(path))
     return state, WeightsInfo("file", str(path), state_dict_sha256(state))
-
-
-def checkpoint_shapes(config: ModelConfig) -> Shapes:
-    """Every key of a checkpoint of this model with its shape."""
-
-    def affine(name: str, *shape: int) -> Shapes:
-        return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-
-    d = config.dim
-    block = affine("norm1", d) | affine("norm2", d)
-    block |= {"ls1.lambda_": (d,), "ls2.lambda_": (d,), "att.qkv.linear.weight": (3 * d, d)}
-    block |= affine("att.proj.linear", d, d)
-    block |= affine("mlp.L1.linear", 4 * d, d) | affine("mlp.L2.linear", d, 4 * d)
-
-    shapes: Shapes = {"embedder.cls_token": (d,)}
-    shapes |= affine("embedder.embedder.linear", d, config.token_size)
-    for i in range(config.depth):
-        shapes |= {f"blocks.{i}.{key}": shape for key, shape in block.items()}
-    return shapes | affine("norm", d) | affine("head", config.classes, d)
 
 
 def random_state(config: ModelConfig, seed: int) -> dict[str, Tensor]:
@@ -159,13 +147,13 @@ def _check_shapes(found: Shapes, config: ModelConfig, where: str) -> None:
         lines += f"\n  {kind}: {', '.join(keys[:LISTED])}{more}" if keys else ""
     if lines:
         n = sum(found.get("head.bias", ()))
-        only_head = n and found == checkpoint_shapes(replace(config, classes=n))
-        if only_head:
+        if n in CLASSES and found == checkpoint_shapes(replace(config, classes=n)):
             raise WrongCheckpoint(
                 f"{where} has {n} classes and {config.name} {config.classes}: pass --classes {n} "
                 f"(in Python classes={n})."
             )
-        zoo = [model_config(m, gradient=g, classes=n) for m in MODEL_NAMES for g in (True, False)]
+        kinds = [(m, g) for m in MODEL_NAMES for g in (True, False) if n in CLASSES]
+        zoo = [model_config(m, gradient=g, classes=n) for m, g in kinds]
         fits = [known for known in zoo if checkpoint_shapes(known) == found]
         looks = f" (this looks like {_label(*fits)})" if fits else ""
         raise WrongCheckpoint(
@@ -190,12 +178,6 @@ def _as_float32(tensor: Tensor, key: str, where: str) -> Tensor:
             return tensor
         fault = "has values that are NaN or beyond float32"
     raise WrongCheckpoint(f"{where}: {key} {fault}, so no model can run on it: pass another file.")
-
-
-def cache_path(config: ModelConfig) -> Path:
-    """Where the official file of this model is kept, in the cache folder of torch.hub."""
-    kind = "gradient" if config.gradient else "plain"
-    return Path(torch.hub.get_dir()) / "checkpoints" / f"{config.name}_{kind}.pth"
 
 
 def _official(config: ModelConfig) -> tuple[dict[str, Tensor], WeightsInfo]:

@@ -6,13 +6,20 @@ Vision Transformers" (Aasan et al., ECCV 2024 workshops, arXiv 2408.07680).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from spit_edge.base.errors import OptionError
+from spit_edge.base.ranges import CLASSES
 from spit_edge.base.token_rows import BINS, token_size
 
 Tokenizer = Literal["superpixel", "square", "random"]
+Tessellation = Literal["voronoi", "pca_tree"]
 Interpolation = Literal["bilinear", "nearest"]
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,8 @@ class ModelConfig:
 
     ``sigma`` is the bandwidth of the joint histograms (in units of the feature range [-1, 1]).
     ``compactness`` in [0, 1] blends region compactness into the merge scores; None switches the
-    term off.  ``drop_path`` is the stochastic depth used while training.
+    term off.  ``final_threshold`` > 0 joins, at the end, all neighbouring superpixels whose
+    features differ by less.  ``drop_path`` is the stochastic depth used while training.
     """
 
     name: str
@@ -32,6 +40,7 @@ class ModelConfig:
     gradient: bool = True
     sigma: float = 0.025
     compactness: float | None = None
+    final_threshold: float = 0.0
     interpolation: Interpolation = "bilinear"
     classes: int = 1000
     drop_path: float = 0.0
@@ -113,22 +122,62 @@ OFFICIAL: dict[tuple[str, bool], OfficialFile] = {
 }
 
 
-def model_config(name: str, *, gradient: bool = True, classes: int | None = None) -> ModelConfig:
+def model_config(
+    name: str, *, gradient: bool = True, classes: int | None = None, final_threshold: float = 0.0
+) -> ModelConfig:
     """The configuration of a model by name.
 
     ``classes`` None keeps the model's own number (1000; 10 for ``spit_tiny``).
-    Raises ValueError for an unknown name.
+    Raises OptionError, a ValueError, for an unknown name and for values out of range.
     """
     if name not in _SHAPES:
-        raise ValueError(f"unknown model {name!r}: choose one of {', '.join(MODEL_NAMES)}")
+        raise OptionError(f"unknown model {name!r}: choose one of {', '.join(MODEL_NAMES)}")
     tokenizer, shape = _SHAPES[name]
-    config = ModelConfig(
+    if not 0.0 <= final_threshold < float("inf"):
+        raise OptionError(f"final_threshold must be finite and at least 0, not {final_threshold!r}")
+    if final_threshold and tokenizer != "superpixel":
+        raise OptionError(f"final_threshold is for superpixels, which {name} does not have")
+    own = shape.get("classes", ModelConfig.classes)
+    return ModelConfig(
         name=name,
         tokenizer=tokenizer,
         gradient=gradient,
         sigma=0.05 if gradient and name in _WIDE_SIGMA else 0.025,
         compactness=0.1 if tokenizer == "superpixel" and not gradient else None,
+        final_threshold=final_threshold,
         interpolation="nearest" if tokenizer == "square" else "bilinear",
-        **shape,
+        **shape | {"classes": own if classes is None else CLASSES.checked("classes", classes)},
     )
-    return config if classes is None else replace(config, classes=classes)
+
+
+def checkpoint_shapes(config: ModelConfig) -> Shapes:
+    """Every key of a checkpoint of this model with its shape."""
+
+    def affine(name: str, *shape: int) -> Shapes:
+        return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+    d = config.dim
+    block = affine("norm1", d) | affine("norm2", d)
+    block |= {"ls1.lambda_": (d,), "ls2.lambda_": (d,), "att.qkv.linear.weight": (3 * d, d)}
+    block |= affine("att.proj.linear", d, d)
+    block |= affine("mlp.L1.linear", 4 * d, d) | affine("mlp.L2.linear", d, 4 * d)
+
+    shapes: Shapes = {"embedder.cls_token": (d,)}
+    shapes |= affine("embedder.embedder.linear", d, config.token_size)
+    for i in range(config.depth):
+        shapes |= {f"blocks.{i}.{key}": shape for key, shape in block.items()}
+    return shapes | affine("norm", d) | affine("head", config.classes, d)
+
+
+def cache_path(config: ModelConfig) -> Path:
+    """Where the official file of this model is kept, in the cache folder of torch.hub."""
+    kind = "gradient" if config.gradient else "plain"
+    return _hub_folder() / "checkpoints" / f"{config.name}_{kind}.pth"
+
+
+def _hub_folder() -> Path:
+    """What ``torch.hub.get_dir()`` says, or would say where torch is not loaded."""
+    if torch := sys.modules.get("torch"):
+        return Path(torch.hub.get_dir())
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{caches}/torch")).expanduser() / "hub"

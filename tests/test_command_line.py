@@ -9,19 +9,48 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from spit_edge.__main__ import main as spit_edge_main
+from spit_edge.base.command_line import guarded
+from spit_edge.base.errors import OptionError
+from spit_edge.base.ranges import image_size
 from spit_edge.export.__main__ import main as export_main
-from spit_edge.export.commands.build import batch_profile, image_size
+from spit_edge.export.commands.build import batch_profile
 from spit_edge.export.options import BuildOptions
+from spit_edge.runtime import Session
 from spit_edge.runtime.__main__ import main as runtime_main
+from spit_edge.spit_ref import load_model
 from tests.conftest import GOLDENS
 
 TINY = ["--model", "spit_tiny", "--weights", str(GOLDENS / "tiny_gradient.pth")]
 SMALL = ["--image-size", "48x64"]
+COMMANDS = (
+    "build", "validate", "bisect", "inspect", "list", "deploy", "fleet", "pack",
+    "run", "check", "engine", "bench", "serve-camera", "doctor", "completion",
+)  # fmt: skip
+PLUGIN_COMMANDS = ("contracts", "kernels", "build", "info")
+HEAVY = ("torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "openvino", "scipy")
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Jobs in the background of a shell are started with Ctrl-C ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.fixture
@@ -69,10 +98,17 @@ def test_default_folders() -> None:
     ("arguments", "says"),
     [
         (["--model", "resnet50"], "invalid choice"),
-        ([*TINY, "--image-size", "0x4"], "HxW"),
-        ([*TINY, "--batch", "4:2:8"], "does not rise"),
-        ([*TINY, "--batch", "a"], "MIN:OPT:MAX"),
-        ([*TINY, "--max-tokens", "0"], "at least 1"),
+        ([*TINY, "--image-size", "4x"], "HxW"),
+        ([*TINY, "--image-size", "0x4"], "height must be a whole number from 1"),
+        ([*TINY, "--image-size", "9000x9000"], "2^26 pixels"),
+        ([*TINY, "--seed", "-1"], "from 0 to 9223372036854775807"),
+        ([*TINY, "--classes", "0"], "from 1 to 1048576"),
+        ([*TINY, "--final-threshold", "9"], "must lie in [0, 8]"),
+        ([*TINY, "--final-threshold", "x"], "must be a number"),
+        ([*TINY, "--batch", "4:2:8"], "must rise"),
+        ([*TINY, "--batch", "1:2"], "MIN:OPT:MAX"),
+        ([*TINY, "--batch", "a"], "from 1 to 65536"),
+        ([*TINY, "--max-tokens", "0"], "from 1 to 1048576"),
         ([*TINY, "--outputs", "colours"], "there is no output colours"),
         ([*TINY, "--fp16", "--precision", "fp32"], "not allowed with"),
         (["--fp16"], "--model"),
@@ -187,26 +223,20 @@ def test_help(command) -> None:
 
 
 @pytest.mark.parametrize("later", [0.0, 1.5])
-def test_ctrl_c_leaves_nothing_behind(tmp_path, later) -> None:
-    arguments = ["build", *TINY, "--out", str(tmp_path / "x")]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "export", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        # Jobs in the background of a shell are started with Ctrl-C ignored, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_nothing_behind(tmp_path, later, number) -> None:
+    running = started("-m", "export", "build", *TINY, "--out", str(tmp_path / "x"))
     deadline = time.monotonic() + 60
     # The hidden folder beside the target stands as soon as there is something to leave behind.
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(tmp_path.iterdir())
     time.sleep(later)
-    os.kill(running.pid, signal.SIGINT)
+    os.kill(running.pid, number)
     _, errors = running.communicate(timeout=60)
-    # Where Ctrl-C passes through exec(), Python ends itself by the signal: 130 to a shell, too.
-    assert running.returncode in (130, -signal.SIGINT)
-    assert "interrupted" in errors and "Traceback" not in errors
+    assert running.returncode == 128 + number
+    said = "interrupted" if number == signal.SIGINT else "terminated"
+    assert said in errors and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,3 +255,177 @@ def test_a_device_needs_neither_torch_nor_the_exporter(bundle) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("pass") == 3, done.stderr
+
+
+def test_help_of_anything_needs_no_heavy_package() -> None:
+    program = (
+        "import contextlib, io, sys\n"
+        "from spit_edge.__main__ import main\n"
+        "for words in sys.argv[1:]:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as out:\n"
+        "        try: main([*words.split(), '--help'])\n"
+        "        except SystemExit as end: assert end.code == 0\n"
+        "    assert out.getvalue().startswith('usage: spit-edge ' + words), words\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not loaded, loaded\n"
+    )
+    words = ["", *COMMANDS, *(f"plugins {name}" for name in PLUGIN_COMMANDS)]
+    done = python("-c", program, *words)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_imports_only_the_command_that_is_asked_for() -> None:
+    program = (
+        "import sys\n"
+        "from spit_edge.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in sys.modules if '.commands.' in name or name == 'numpy'])\n"
+    )
+    assert python("-c", program).stdout.splitlines()[-1] == "[]"
+
+
+def test_devices_and_deployment_need_neither_torch_nor_onnx(bundle, tmp_path) -> None:
+    program = (
+        "import sys\n"
+        f"for name in {HEAVY!r}: sys.modules[name] = None\n"
+        "from spit_edge.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    listed = python("-c", program, "list")
+    assert listed.returncode == 0 and "spit_l16" in listed.stdout, listed.stderr
+    inspected = python("-c", program, "inspect", str(bundle))
+    assert inspected.returncode == 0 and "verified" in inspected.stdout, inspected.stderr
+    assert "pip install" in inspected.stdout
+    packed = python("-c", program, "pack", str(bundle), "--no-plugins")
+    assert packed.returncode == 0, packed.stderr
+    assert Path(packed.stdout.strip()).stat().st_size > 1e5
+    looked = python("-c", program, "doctor")
+    assert looked.returncode in (0, 1) and "engines can" in looked.stdout, looked.stderr
+    nowhere = ["nobody@localhost.invalid", "--no-plugins"]
+    deployed = python("-c", program, "deploy", str(bundle), *nowhere)
+    assert deployed.returncode == 2 and "Traceback" not in deployed.stderr
+    assert "localhost.invalid" in deployed.stderr
+    devices = tmp_path / "devices.toml"
+    devices.write_text('[[device]]\nhost = "nobody@localhost.invalid"\n')
+    fleet = python("-c", program, "fleet", str(devices), str(bundle), "--no-plugins")
+    assert fleet.returncode == 2 and "Traceback" not in fleet.stderr
+
+
+def test_version(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        spit_edge_main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"spit-edge {metadata.version('spit-edge')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_commands_and_options(shell, capsys) -> None:
+    assert spit_edge_main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    options = () if shell == "tcsh" else ("--final-threshold", "--tensorrt-include")
+    for word in (*COMMANDS, *PLUGIN_COMMANDS, *options):
+        assert word in script
+
+
+def test_bash_completes(tmp_path, capsys) -> None:
+    assert spit_edge_main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out)
+    program = (
+        f". {script}; COMP_WORDS=(spit-edge ins); COMP_CWORD=1; "
+        "$(complete -p spit-edge | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["inspect"], done.stderr
+
+
+def test_what_is_not_foreseen_never_looks_like_a_failed_comparison(capsys) -> None:
+    def broken() -> int:
+        raise RuntimeError("a bug")
+
+    assert guarded(broken) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "RuntimeError: a bug" in error and "report it" in error
+
+
+def test_warnings_are_shown_as_before_afterwards(capsys) -> None:
+    shown, filters = warnings.showwarning, list(warnings.filters)
+
+    def warns() -> int:
+        warnings.simplefilter("always")
+        warnings.warn("careful", stacklevel=1)
+        return 0
+
+    assert guarded(warns) == 0 and capsys.readouterr().err == "warning: careful\n"
+    assert warnings.showwarning is shown and list(warnings.filters) == filters
+
+
+STOPPED = """
+import signal, sys, types
+class Slow:
+    '''Stands for a package that is interrupted while it loads, and hides that.'''
+    def find_spec(self, name, *_):
+        if name == 'torch':
+            print('loading', flush=True)
+            try: signal.pause()
+            except KeyboardInterrupt: raise ImportError('cannot load')
+sys.meta_path.insert(0, Slow())
+from spit_edge.__main__ import main
+sys.exit(main(['build', '--model', 'spit_tiny']))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_signals_while_packages_load(number, code, said) -> None:
+    running = started("-c", STOPPED)
+    assert running.stdout is not None and running.stdout.readline() == "loading\n"
+    os.kill(running.pid, number)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == code and errors == f"{said}\n"
+
+
+def test_values_out_of_range_are_refused_in_the_same_words(bundle, capsys) -> None:
+    for arguments, call in (
+        (
+            ["run", str(bundle), "x.png", "--threads", "300"],
+            lambda: Session.open(bundle, threads=300),
+        ),
+        (["build", *TINY, "--classes", "0"], lambda: BuildOptions("spit_tiny", classes=0)),
+        (["build", *TINY, "--classes", "0"], lambda: load_model("spit_tiny", classes=0)),
+        (["build", *TINY, "--seed", "-1"], lambda: load_model("spit_tiny", seed=-1)),
+        (["build", *TINY, "--image-size", "0x3"], lambda: BuildOptions("spit_tiny", height=0)),
+    ):
+        with pytest.raises(SystemExit):
+            spit_edge_main(arguments)
+        said = capsys.readouterr().err.strip()
+        with pytest.raises(OptionError) as refused:
+            call()
+        words = str(refused.value).rpartition(", not ")[0].partition(" ")[2]
+        assert words.startswith("must be a whole number from") and words in said
+
+
+@pytest.mark.parametrize("threads", ["2", 2.0, True, 0, 257])
+def test_sessions_refuse_threads_that_are_none(bundle, threads) -> None:
+    with pytest.raises(ValueError, match="threads must be a whole number from 1 to 256, not"):
+        Session.open(bundle, threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "b", "i", "--top", "0"], "at least 1, not '0'"),
+        (["run", "b", "i", "--threads", "two"], "from 1 to 256, not 'two'"),
+        (["bench", "b", "--warmup", "-1"], "at least 0, not '-1'"),
+        (["bench", "b", "--seconds", "nan"], "a number above 0"),
+        (["bisect", "b", "--trials", "1"], "at least 2, not '1'"),
+        (["plugins", "kernels", "--arch", "8.7"], "a list such as 87,110"),
+    ],
+)
+def test_numbers_out_of_range_are_usage_errors(arguments, says, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        spit_edge_main(arguments)
+    assert stopped.value.code == 2 and says in capsys.readouterr().err

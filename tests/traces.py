@@ -10,7 +10,8 @@ import onnx
 import onnx_ir as ir
 
 from spit_edge.base.files import write_whole
-from spit_edge.export.graph.model import GraphOptions, trunk_graph
+from spit_edge.export.graph.model import trunk_graph
+from spit_edge.export.options import BuildOptions
 from spit_edge.spit_ref.model import Spit
 from tests.processes import one_at_a_time
 
@@ -24,7 +25,7 @@ class Traces:
 
     folder: Path
 
-    def __call__(self, model: Spit, options: GraphOptions) -> ir.Model:
+    def __call__(self, model: Spit, options: BuildOptions) -> ir.Model:
         kept = self.folder / f"{self.key(model, options)}.onnx"
         with one_at_a_time(kept):
             if not kept.exists():
@@ -32,9 +33,9 @@ class Traces:
                 write_whole({kept: traced.SerializeToString(deterministic=True)})
         return ir.from_proto(onnx.load(str(kept)))
 
-    def key(self, model: Spit, options: GraphOptions) -> str:
+    def key(self, model: Spit, options: BuildOptions) -> str:
         """Everything that a trunk depends on, in short."""
         assert model.weights is not None
-        extras = [name for name in options.extras if name != "tokens"]
+        extras = [name for name in options.outputs if name != "tokens"]
         said = (model.config, model.weights.sha256, options.precision, extras, sorted(options.fp32))
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

@@ -1,76 +1,89 @@
-"""The command line of ``python -m export build``, as an argparse parser."""
+"""``build``: export a model and check it."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
-from spit_edge.export.graph.model import EXTRA_OUTPUTS
-from spit_edge.export.options import BuildOptions
-from spit_edge.export.precision.plan import PlanError, read_plan
+from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.progress import Steps
+from spit_edge.base.ranges import BATCH, CLASSES, SEED, TOKENS, image_size
+from spit_edge.export.options import (
+    EXTRA_OUTPUTS,
+    PARTS,
+    TESSELLATIONS,
+    BuildOptions,
+    checked_threshold,
+)
+from spit_edge.plugins.contracts import ContractError
 from spit_edge.runtime.bundle.manifest import PRECISIONS, BatchProfile, PrecisionPlan
-from spit_edge.spit_ref import MODEL_NAMES
+from spit_edge.spit_ref.zoo import MODEL_NAMES
 
 
-def add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``build``."""
-    parser.add_argument("--model", required=True, choices=MODEL_NAMES, metavar="NAME")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``build``; those that are not given are not set."""
+    usual = BuildOptions(MODEL_NAMES[0])
+    add = parser.add_argument
+    add("--model", required=True, choices=MODEL_NAMES, metavar="NAME", help="one of list")
+    # --fp16 is a word for one of its values, so that there is nothing to be said twice.
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, help="[fp32]")
+    precision.add_argument("--precision", choices=PRECISIONS, help=f"[{usual.precision}]")
     precision.add_argument(
         "--fp16", dest="precision", action="store_const", const="fp16", help="= --precision fp16"
     )
-    parser.add_argument(
+    add(
         "--precision-plan",
+        dest="plan",
         type=_plan,
         metavar="FILE",
         help="what bisect wrote: matrix products that stay in fp32",
     )
-    parser.add_argument(
-        "--no-gradient", dest="gradient", action="store_false", help="1024 values per token"
-    )
-    parser.add_argument(
+    add("--no-gradient", dest="gradient", action="store_false", help="1024 values per token")
+    add(
         "--weights",
-        default="auto",
-        help="a checkpoint's path, official, random, or auto: official if it can be had [auto]",
+        help="a checkpoint's path, official, random, or auto: official if it can be had "
+        f"[{usual.weights}]",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of random weights and regions [0]")
-    parser.add_argument("--classes", type=int, help="outputs of the head [the model's]")
-    parser.add_argument(
-        "--image-size",
-        type=image_size,
-        default="224x224",
-        metavar="HxW",
-        help="static image size [224x224]",
-    )
-    parser.add_argument(
+    add("--seed", type=SEED, metavar="N", help=f"seed of random weights and regions [{usual.seed}]")
+    add("--classes", type=CLASSES, metavar="N", help="outputs of the head [the model's]")
+    add("--image-size", type=image_size, metavar="HxW", help=f"static image size [{usual.size}]")
+    add(
         "--batch",
         type=batch_profile,
-        default="1:1:8",
         metavar="MIN:OPT:MAX",
-        help="batch sizes to serve, and the one to tune for [1:1:8]",
+        help="batch sizes to serve, and the one to tune for "
+        f"[{usual.batch.min}:{usual.batch.opt}:{usual.batch.max}]",
     )
-    parser.add_argument(
+    add(
         "--max-tokens",
-        type=_positive,
+        type=TOKENS,
         metavar="T",
         help="token budget [1.6 per 16x16 pixels, rounded up to 64]",
     )
-    parser.add_argument(
+    add(
         "--outputs",
         type=_outputs,
-        default=(),
         metavar="LIST",
         help=f"more outputs, of {','.join(EXTRA_OUTPUTS)}",
     )
-    parser.add_argument(
-        "--part", choices=("full", "trunk"), default="full", help="trunk: no tokenizer [full]"
+    add("--part", choices=PARTS, help=f"trunk: no tokenizer [{usual.part}]")
+    _add_region_arguments(parser, usual)
+    add(
+        "--no-engine",
+        dest="engine",
+        action="store_false",
+        help="build no TensorRT engine even where there is TensorRT and a GPU",
     )
+    add("--out", type=Path, metavar="DIR", help="folder of the bundle [build/MODEL-PRECISION]")
+    parser.set_defaults(**dict.fromkeys((field.name for field in fields(BuildOptions)), None))
+
+
+def _add_region_arguments(parser: argparse.ArgumentParser, usual: BuildOptions) -> None:
     parser.add_argument(
         "--tessellation",
-        choices=("voronoi", "pca_tree"),
-        default="voronoi",
-        help="regions of the rvit models [voronoi]",
+        choices=TESSELLATIONS,
+        help=f"regions of the rvit models [{usual.tessellation}]",
     )
     parser.add_argument(
         "--seed-input",
@@ -78,65 +91,62 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the seeds of random regions as an input: fresh ones for every image",
     )
     parser.add_argument(
-        "--no-engine",
-        dest="engine",
-        action="store_false",
-        help="build no TensorRT engine even where there is TensorRT and a GPU",
+        "--final-threshold",
+        type=_threshold,
+        metavar="X",
+        help="join, at the end, neighbouring superpixels whose features differ by less than X, "
+        f"up to 8 [{usual.final_threshold:g}: none]",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the bundle [build/MODEL-PRECISION]"
-    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build, print the tables and the folder, and build an engine where that is possible."""
+    from spit_edge.export.build import build
+    from spit_edge.runtime.commands.engine import engine_if_possible
+    from spit_edge.runtime.parity.table import parity_table
+
+    steps = Steps()
+    built = build(build_options(options), steps)
+    for backend, rows in built.parity.items():
+        steps.console.print(parity_table(rows, f"{built.path} on {backend}"))
+    print(built.path, flush=True)
+    if options.engine:
+        engine_if_possible(built.path, steps)
+    return DONE if built.passed else FAILED
 
 
 def build_options(parsed: argparse.Namespace) -> BuildOptions:
-    """The options a parsed command line stands for."""
-    height, width = parsed.image_size
-    return BuildOptions(
-        model=parsed.model,
-        gradient=parsed.gradient,
-        precision=parsed.precision or "fp32",
-        weights=parsed.weights,
-        seed=parsed.seed,
-        classes=parsed.classes,
-        height=height,
-        width=width,
-        batch=parsed.batch,
-        max_tokens=parsed.max_tokens,
-        outputs=parsed.outputs,
-        part=parsed.part,
-        tessellation=parsed.tessellation,
-        seed_input=parsed.seed_input,
-        plan=parsed.precision_plan,
-        out=parsed.out,
-    )
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """ "384x512" (height x width) or "384"."""
-    parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: write HxW, as in 384x512")
-    return int(parts[0]), int(parts[-1])
+    """What a parsed command line asks for; the rest is as BuildOptions has it."""
+    given = vars(parsed)
+    if parsed.image_size is not None:
+        given = given | dict(zip(("height", "width"), parsed.image_size, strict=True))
+    names = [field.name for field in fields(BuildOptions) if given[field.name] is not None]
+    return BuildOptions(**{name: given[name] for name in names})
 
 
 def batch_profile(text: str) -> BatchProfile:
     """ "1:4:8" (min:opt:max) or "4"."""
     parts = text.split(":")
-    if len(parts) not in (1, 3) or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no batch: write MIN:OPT:MAX, as in 1:4:8")
-    low, best, high = (int(part) for part in (parts if len(parts) == 3 else parts * 3))
+    if len(parts) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"must be MIN:OPT:MAX, as in 1:4:8, not {text!r}")
+    low, best, high = (BATCH(part) for part in (parts if len(parts) == 3 else parts * 3))
     if not low <= best <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} does not rise: write MIN:OPT:MAX, as in 1:4:8")
+        raise argparse.ArgumentTypeError(f"must rise: MIN:OPT:MAX, as in 1:4:8, not {text!r}")
     return BatchProfile(min=low, opt=best, max=high)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
+def _threshold(text: str) -> float:
+    try:
+        return checked_threshold(float(text))
+    except ContractError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
 
 
 def _plan(text: str) -> PrecisionPlan:
+    from spit_edge.export.precision.plan import PlanError, read_plan
+
     try:
         return read_plan(Path(text))
     except PlanError as error:

@@ -1,15 +1,34 @@
-"""The table of models."""
+"""``list``: the table of models."""
 
 from __future__ import annotations
 
+import argparse
 import math
 
 from rich.table import Table
 
+from spit_edge.base.command_line import DONE
+from spit_edge.base.progress import console
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
-from spit_edge.spit_ref.weights import cache_path, checkpoint_shapes
-from spit_edge.spit_ref.zoo import MODEL_NAMES, OFFICIAL, ModelConfig, model_config
+from spit_edge.spit_ref.zoo import (
+    MODEL_NAMES,
+    OFFICIAL,
+    ModelConfig,
+    cache_path,
+    checkpoint_shapes,
+    model_config,
+)
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """There is nothing to choose."""
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print the table."""
+    console().print(model_table())
+    return DONE
 
 
 def model_table() -> Table:

@@ -9,22 +9,28 @@ from pathlib import Path
 from spit_edge.base.progress import Steps
 from spit_edge.plugins.cuda_build import KERNELS, CudaBuildError
 from spit_edge.plugins.plugin_build import SOURCE, build_plugins, find_build
-from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, PluginLibraryError, read_library
+from spit_edge.plugins.plugin_library import (
+    FILE_NAME,
+    PluginLibraryError,
+    built_folder,
+    read_library,
+)
 
 MACHINE = "aarch64"
 """Of every Jetson."""
 
 
 def prebuilt_libraries(steps: Steps) -> list[Path]:
-    """All in build/plugins that have code for GPUs, after the one for Orin and Thor was built.
+    """All that were built here and have code for GPUs, after the one for Orin and Thor was built.
 
     It is built again when its sources are newer.  What prevents that is said; it fails nothing,
     because devices can compile.
     """
-    jetsons = BUILT / MACHINE / FILE_NAME
+    built = built_folder()
+    jetsons = built / MACHINE / FILE_NAME
     if not _is_fresh(jetsons):
         _build(jetsons, steps)
-    found = [path for path in sorted(BUILT.glob(f"*/{FILE_NAME}")) if _for_gpus(path)]
+    found = [path for path in sorted(built.glob(f"*/{FILE_NAME}")) if _for_gpus(path)]
     return [path for path in found if path != jetsons or _is_fresh(path)]
 
 

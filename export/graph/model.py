@@ -9,7 +9,6 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -18,43 +17,21 @@ import torch
 
 from spit_edge.export.graph.tokenizer import tokenizer_graph
 from spit_edge.export.graph.trunk import BLOCK_PRODUCTS, TrunkGraph
+from spit_edge.export.options import BuildOptions
 from spit_edge.plugins.contracts import CONTRACTS, DOMAIN
-from spit_edge.runtime.bundle.manifest import Precision
 from spit_edge.spit_ref.model import Spit
 
 OPSET = 20
-EXTRA_OUTPUTS = ("tokens", "embeddings", "attention")
 
 
-@dataclass(frozen=True)
-class GraphOptions:
-    """What to export.
-
-    height, width  static image size
-    max_tokens     token budget T
-    precision      of the trunk's matrix products
-    extras         more outputs, any of EXTRA_OUTPUTS
-    seed_input     take the seeds of Voronoi cells as an input, int64 [B]
-    fp32           matrix products of the trunk that stay in float32
-    """
-
-    height: int
-    width: int
-    max_tokens: int
-    precision: Precision
-    extras: tuple[str, ...] = ()
-    seed_input: bool = False
-    fp32: frozenset[str] = frozenset()
-
-
-def trunk_graph(model: Spit, options: GraphOptions) -> ir.Model:
+def trunk_graph(model: Spit, options: BuildOptions) -> ir.Model:
     """The ONNX model of the trunk alone, batch and number of tokens dynamic.
 
     Inputs: tokens float32 [B, T, D] and num_tokens int32 [B], of which T is the largest at least.
     Outputs: logits float32 [B, classes], then the extras (but tokens) in float32.  What matrix
     products and blocks give is named after them: ``blocks.0.qkv``, ``blocks.0``.
     """
-    extras = tuple(name for name in options.extras if name != "tokens")
+    extras = tuple(name for name in options.outputs if name != "tokens")
     trunk = TrunkGraph(model, options.precision, extras, options.fp32).eval()
     # Sizes that are neither 1 nor each other, so that the tracer confuses no dimensions.
     example = (torch.zeros(2, 7, model.config.token_size), torch.full((2,), 7, dtype=torch.int32))
@@ -75,7 +52,7 @@ def trunk_graph(model: Spit, options: GraphOptions) -> ir.Model:
     return program.model
 
 
-def full_graph(trunk: ir.Model, model: Spit, options: GraphOptions) -> ir.Model:
+def full_graph(trunk: ir.Model, model: Spit, options: BuildOptions) -> ir.Model:
     """``trunk``, a :func:`trunk_graph`, with the tokenizer in place of its inputs; it is changed.
 
     Input: images uint8 [B, 3, H, W].  Outputs: logits float32 [B, classes], labels int32 [B, H, W],
@@ -83,7 +60,7 @@ def full_graph(trunk: ir.Model, model: Spit, options: GraphOptions) -> ir.Model:
     """
     graph = trunk.graph
     front = tokenizer_graph(
-        model, options.height, options.width, options.max_tokens, seed_input=options.seed_input
+        model, options.height, options.width, options.budget, seed_input=options.seed_input
     )
     tokens, counts = graph.inputs
     ir.convenience.replace_all_uses_with([tokens, counts], [front.tokens, front.counts])
@@ -94,10 +71,10 @@ def full_graph(trunk: ir.Model, model: Spit, options: GraphOptions) -> ir.Model:
     graph.opset_imports[DOMAIN] = max(contract.version for contract in CONTRACTS)
     logits, *extras = graph.outputs
     for value in extras:  # the trunk left the number of tokens open
-        rows = options.max_tokens + (value.name == "embeddings")
+        rows = options.budget + (value.name == "embeddings")
         value.shape = ir.Shape(["B", rows, *list(value.shape or ())[2:]])
-    if "tokens" in options.extras:
-        extras.insert(options.extras.index("tokens"), front.tokens)
+    if "tokens" in options.outputs:
+        extras.insert(options.outputs.index("tokens"), front.tokens)
     graph.outputs[:] = [logits, front.labels, front.counts, *extras]
     return trunk
 

@@ -53,7 +53,11 @@ def tokenizer_graph(
     _describe(pixels, "pixels", ir.DataType.FLOAT, shape)
     seeds = None
     if model.config.tokenizer == "superpixel":
-        attributes = {"levels": model.config.levels, "compactness": model.config.compactness or 0.0}
+        attributes = {
+            "levels": model.config.levels,
+            "compactness": model.config.compactness or 0.0,
+            "final_threshold": model.config.final_threshold,
+        }
         labels, counts = _regions_op(tape, SUPERPIXEL_MERGE, pixels, attributes, height, width)
     elif model.config.tokenizer == "random" and model.tokenizer.tessellation == "voronoi":
         if seed_input:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.trunk import TrunkGraph, product_names
 from spit_edge.export.precision.layers import LayerError, product_errors, worse
@@ -20,7 +21,7 @@ from spit_edge.spit_ref import Spit
 from spit_edge.spit_ref.tokenizer import Tokens
 
 
-class OutOfTrials(Exception):
+class OutOfTrials(SpitError):
     """As many sets of products were tried as allowed."""
 
 

@@ -71,7 +71,9 @@ class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How an image is cut into regions and a region becomes a token.
 
     ``sigma`` is the histograms' bandwidth in units of the feature range [-1, 1]; ``compactness``
-    in [0, 1] blends region compactness into the merge scores, None leaves it out.
+    in [0, 1] blends region compactness into the merge scores, None leaves it out;
+    ``final_threshold`` joins, at the end, all neighbours whose features differ by less, and is left
+    out where it is 0.
     """
 
     kind: Literal["superpixel", "square", "voronoi", "pca_tree"]
@@ -81,6 +83,12 @@ class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sigma: Annotated[float, Meta(gt=0)]
     bins: Positive
     seed: int | None = None
+    final_threshold: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
+
+    @property
+    def threshold(self) -> float:
+        """``final_threshold``, 0 where it is left out."""
+        return 0.0 if self.final_threshold is UNSET else self.final_threshold
 
 
 class PrecisionPlan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

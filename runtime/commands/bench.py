@@ -1,4 +1,4 @@
-"""``python -m runtime bench``: its options, and what it does."""
+"""``bench``: time a bundle here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spit_edge.base.files import whole_file
 from spit_edge.base.install import installed_versions
 from spit_edge.base.memory import peak_resident_memory
 from spit_edge.base.progress import Steps, console
-from spit_edge.runtime.backends.registry import backend_names
+from spit_edge.base.ranges import COUNT, WARMUP, Above
 from spit_edge.runtime.bench.measure import (
     IN_FLIGHT,
     Latency,
@@ -30,6 +30,7 @@ from spit_edge.runtime.bench.measure import (
 )
 from spit_edge.runtime.bench.report import Energy, Report, encode, tables
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.commands.options import add_session
 from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable, ImageError
 from spit_edge.runtime.jetson.board import find_board
@@ -42,27 +43,23 @@ SECONDS = 5.0
 _PACKAGES = ("spit-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "cuda-bindings")
 
 
-def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``bench``."""
-    parser.add_argument("bundle", type=Path, help="folder of an exported model")
-    parser.add_argument(
-        "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
-    )
-    parser.add_argument("--threads", type=int, help="threads of one run [all cores]")
-    parser.add_argument("--batch", type=_count, default=1, metavar="N", help="images a batch [1]")
+    add_session(parser)
+    parser.add_argument("--batch", type=COUNT, default=1, metavar="N", help="images a batch [1]")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
-        "--seconds", type=_seconds, metavar="S", help="length of each of the measurements [5]"
+        "--seconds", type=Above(0), metavar="S", help="length of each of the measurements [5]"
     )
-    limit.add_argument("--runs", type=_count, metavar="N", help="instead: batches of each")
+    limit.add_argument("--runs", type=COUNT, metavar="N", help="instead: batches of each")
     parser.add_argument(
-        "--warmup", type=int, default=10, metavar="N", help="batches before, not counted [10]"
+        "--warmup", type=WARMUP, default=10, metavar="N", help="batches before, not counted [10]"
     )
     parser.add_argument("--image", type=Path, metavar="FILE", help="[the bundle's own, in turn]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
 
 
-def bench_command(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Measure, print the tables, write the JSON."""
     if options.json is not None and not options.json.resolve().parent.is_dir():
         raise SpitError(f"there is no folder {options.json.resolve().parent} for the figures")
@@ -177,19 +174,3 @@ def _versions() -> Iterator[tuple[str, str]]:
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
     yield "Python", platform.python_version()
     yield from installed_versions(*_PACKAGES).items()
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds

@@ -46,14 +46,14 @@ class Finding:
     needed: bool = False
 
 
-def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``doctor``."""
     parser.add_argument(
         "--plugins", type=Path, metavar="LIB", help="plugin library to look at [the one in use]"
     )
 
 
-def doctor_command(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the report; FAILED unless engines can be run here."""
     findings = examine(options.plugins)
     console().print(findings_table(findings))

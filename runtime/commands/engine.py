@@ -1,14 +1,16 @@
-"""``python -m runtime engine``: its options, and what it does."""
+"""``engine``: build a TensorRT engine into a bundle."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
 from spit_edge.base.sizes import size_text
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Part
+from spit_edge.runtime.commands.options import add_bundle
 from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.engines.build import EngineOrder, build_engine, ensure_engine, target_gpu
 from spit_edge.runtime.engines.flavour import FLAVOURS, Flavour, find_flavour
@@ -18,9 +20,9 @@ from spit_edge.runtime.engines.store import StoredEngine
 from spit_edge.runtime.errors import BackendUnavailable
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``engine``."""
-    parser.add_argument("bundle", type=Path, help="folder of an exported model")
+    add_bundle(parser)
     parser.add_argument(
         "--part",
         choices=("full", "trunk"),
@@ -67,7 +69,16 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="show all that TensorRT says")
 
 
-def engine_command(options: argparse.Namespace, steps: Steps) -> StoredEngine:
+def run(options: argparse.Namespace) -> int:
+    """Build the engine, unless there is one that fits; print its path."""
+    steps = Steps()
+    stored = wanted_engine(options, steps)
+    steps.console.print(engine_line(stored), markup=False, soft_wrap=True)
+    print(stored.path)
+    return DONE
+
+
+def wanted_engine(options: argparse.Namespace, steps: Steps) -> StoredEngine:
     """The engine asked for, built unless there is one that fits.
 
     Raises EngineError, BundleError or BackendUnavailable.
@@ -107,7 +118,7 @@ def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
         order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
         return build_engine(order, gpu, steps)
     except (BackendUnavailable, PluginMissing) as error:
-        line = f"no engine, because {error}; on the device: python -m runtime engine {path}"
+        line = f"no engine, because {error}; on the device: spit-edge engine {path}"
         steps.console.print(line, markup=False, soft_wrap=True)
         return None
 

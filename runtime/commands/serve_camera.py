@@ -1,4 +1,4 @@
-"""``python -m runtime serve-camera``: its options, and what it does."""
+"""``serve-camera``: a bundle on the frames of a camera, a video or a folder, for hours."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from pathlib import Path
 
 from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
-from spit_edge.runtime.backends.registry import backend_names
+from spit_edge.base.ranges import COUNT, Above
 from spit_edge.runtime.camera.frame_queue import DROPS, Drop, FrameQueue
 from spit_edge.runtime.camera.outputs import JsonLines, LabelFolder, OverlayFolder, Sink
 from spit_edge.runtime.camera.pacing import Clock, Pace
 from spit_edge.runtime.camera.reader import FrameReader
 from spit_edge.runtime.camera.service import CameraService
 from spit_edge.runtime.camera.sources import find_source
+from spit_edge.runtime.commands.options import add_session
 from spit_edge.runtime.session import Session
 
 
-def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``serve-camera``."""
-    parser.add_argument("bundle", type=Path, help="folder of an exported model")
+    add_session(parser)
     parser.add_argument(
         "source",
         help="camera (0 or /dev/video0), video file, address (rtsp://...), GStreamer pipeline "
         '("... ! appsink"), or folder of images',
     )
-    parser.add_argument(
-        "--backend", default="auto", help=f"auto, {', '.join(backend_names())} [auto]"
-    )
-    parser.add_argument("--threads", type=int, help="threads of one run [all cores]")
     _add_frame_arguments(parser)
     _add_output_arguments(parser)
 
@@ -41,7 +38,7 @@ def add_camera_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     frames = parser.add_argument_group("frames")
     frames.add_argument(
-        "--fps", type=_positive, metavar="N", help="take up to so many a second [as they come]"
+        "--fps", type=Above(0), metavar="N", help="take up to so many a second [as they come]"
     )
     frames.add_argument(
         "--drop",
@@ -50,9 +47,9 @@ def _add_frame_arguments(parser: argparse.ArgumentParser) -> None:
         "waits, or let the source wait [cameras: oldest, files: none]",
     )
     frames.add_argument(
-        "--queue", type=_number, default=2, metavar="N", help="frames that may wait [2]"
+        "--queue", type=COUNT, default=2, metavar="N", help="frames that may wait [2]"
     )
-    frames.add_argument("--frames", type=_number, metavar="N", help="end after so many results")
+    frames.add_argument("--frames", type=COUNT, metavar="N", help="end after so many results")
     frames.add_argument(
         "--reconnect",
         action=argparse.BooleanOptionalAction,
@@ -66,30 +63,30 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlay-dir", type=Path, metavar="DIR", help="keep DIR/latest.jpg, a picture of regions"
     )
     results.add_argument(
-        "--overlay-every", type=_number, default=1, metavar="N", help="of every N-th result [1]"
+        "--overlay-every", type=COUNT, default=1, metavar="N", help="of every N-th result [1]"
     )
     results.add_argument(
-        "--keep-overlays", type=_number, metavar="N", help="keep the last N pictures, too [none]"
+        "--keep-overlays", type=COUNT, metavar="N", help="keep the last N pictures, too [none]"
     )
     results.add_argument(
         "--labels-dir", type=Path, metavar="DIR", help="write DIR/ID.npz: labels, logits"
     )
     results.add_argument(
-        "--keep-labels", type=_number, metavar="N", help="keep only the last N of them [all]"
+        "--keep-labels", type=COUNT, metavar="N", help="keep only the last N of them [all]"
     )
     results.add_argument(
         "--json-lines", metavar="FILE", help="add a line of JSON for each result; - prints it"
     )
     results.add_argument(
         "--statistics",
-        type=_positive,
+        type=Above(0),
         default=10.0,
         metavar="S",
         help="seconds between two lines on stderr about rates, latency and memory [10]",
     )
 
 
-def camera_command(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Serve until the frames end, SIGTERM (both DONE) or Ctrl-C (KeyboardInterrupt).
 
     Raises SpitError, and OSError where a result cannot be written.
@@ -146,19 +143,3 @@ def _stopped_by_sigterm(stop: threading.Event) -> Iterator[None]:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value

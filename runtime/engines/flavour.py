@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spit_edge.base.errors import SpitError
 from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable
 
@@ -71,7 +72,7 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-class _Unusable(Exception):
+class _Unusable(SpitError):
     """Why a TensorRT cannot be used."""
 
 

@@ -38,7 +38,7 @@ def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
     for path in given:
         if not path.is_file():
             raise PluginMissing(
-                f"there is no plugin library {path}: python -m plugins build makes it"
+                f"there is no plugin library {path}: spit-edge plugins build makes it"
             )
     if given:
         return [path.resolve() for path in given]
@@ -88,13 +88,13 @@ def load_plugins(
         if registry.load_library(str(library)) is None:
             raise log.failure(
                 f"{flavour} cannot load {library}",
-                "build it for this machine with python -m plugins build",
+                "build it for this machine with spit-edge plugins build",
             )
     if missing := _unknown(registry, wanted):
         named = ", ".join(str(path) for path in libraries) or "no library"
         raise PluginMissing(
             f"{flavour} has no plugin {', '.join(missing)} (loaded: {named}): build them with "
-            "python -m plugins build and give the library with --plugins"
+            "spit-edge plugins build and give the library with --plugins"
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spit_edge.base.errors import FileError
 from spit_edge.base.files import file_sha256, write_whole
+from spit_edge.base.places import cache_folder
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry, Part
 from spit_edge.runtime.engines.flavour import Flavour
@@ -70,7 +70,7 @@ def find_engine(bundle: Bundle, part: Part, here: Platform) -> StoredEngine:
 
 def build_command(bundle: Path, part: Part) -> str:
     """What to type to build an engine."""
-    return f"python -m runtime engine {bundle} --part {part}"
+    return f"spit-edge engine {bundle} --part {part}"
 
 
 def engine_entry(data: memoryview) -> FileEntry:
@@ -116,11 +116,8 @@ def _verify(stored: StoredEngine) -> None:
 
 
 def cache_path(device_key: str) -> Path:
-    """Where the cache of a device is, after the XDG base directory specification."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: a path that is not absolute is to be ignored.
-    base = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
-    return base / "spit-edge" / "timing" / f"{device_key}.cache"
+    """Where the timing cache of a device is."""
+    return cache_folder() / "timing" / f"{device_key}.cache"
 
 
 def load_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> trt.ITimingCache | None:

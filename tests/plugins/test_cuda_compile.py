@@ -242,7 +242,7 @@ def test_missing_nvcc_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_commands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["contracts"]) == 0
     assert "spit::SuperpixelMerge" in capsys.readouterr().out
-    assert main(["kernels", "--nvcc", str(tmp_path / "nvcc")]) == 1
+    assert main(["kernels", "--nvcc", str(tmp_path / "nvcc")]) == 2
     assert "give the path of nvcc" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["kernels", "--arch", "sm_87"])

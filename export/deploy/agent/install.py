@@ -99,9 +99,9 @@ def check(venv: Path, folder: Path, backend: str) -> bool:
     """Whether the bundle's own images give the reference's answers; sends the parity table."""
     words = ["check", str(folder / "bundle"), "--backend", backend]
     with step(f"checking on {backend}"):
-        done = attempt([_python(venv), "-m", "spit_edge.runtime", *words], _path(venv))
+        done = attempt([*_runtime(venv), *words], _path(venv))
     refuse_killed(done)
-    # 1 is also the status of an exception; then there is no table.
+    # Without a table nothing was compared, whatever the status.
     if done.returncode not in (0, 1) or not done.stdout:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise Refused(f"the check did not run: {last}")
@@ -113,7 +113,7 @@ def measure(venv: Path, folder: Path, backend: str, seconds: float) -> None:
     """Send the table of latencies."""
     words = ["bench", str(folder / "bundle"), "--backend", backend, "--seconds", str(seconds)]
     with step("measuring"):
-        text = run([_python(venv), "-m", "spit_edge.runtime", *words], _path(venv))
+        text = run([*_runtime(venv), *words], _path(venv))
     say("table", text=text)
 
 
@@ -126,6 +126,10 @@ def _pip(venv: Path, folder: Path, *requirements: str) -> None:
 
 def _url(folder: Path, wanted: Mapping[str, Any]) -> str:
     return (folder / str(wanted["file"])).resolve().as_uri()
+
+
+def _runtime(venv: Path) -> list[str]:
+    return [_python(venv), "-m", "spit_edge.runtime"]
 
 
 def _python(venv: Path) -> str:

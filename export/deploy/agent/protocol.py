@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
+from spit_edge.base.errors import SpitError
+
 PATIENCE = 60
 """Seconds without a sign of life after which a client counts as gone."""
 TAIL = 12
@@ -22,7 +24,7 @@ TAIL = 12
 FULL = "the device's disk is full: free some space and deploy again"
 
 
-class Refused(Exception):
+class Refused(SpitError):
     """Why something is not done, as a sentence for the user."""
 
 

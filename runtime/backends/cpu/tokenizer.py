@@ -63,6 +63,7 @@ class NativeTokenizer:
             images,
             levels=tokenizer.levels,
             compactness=tokenizer.compactness,
+            final_threshold=tokenizer.threshold,
             threads=self._threads,
         )
         return found

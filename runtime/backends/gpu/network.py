@@ -192,5 +192,5 @@ def _check_tensor(tensor: Tensor, spec: TensorSpec, largest: Mapping[str, int]) 
 def _unfit(reason: str) -> BackendUnavailable:
     return BackendUnavailable(
         f"the engine does not fit the bundle ({reason}): build it again with "
-        "python -m runtime engine BUNDLE"
+        "spit-edge engine BUNDLE"
     )

@@ -38,7 +38,7 @@ def check_kernels(library: TokenizerLibrary) -> int:
     if differing := int(np.count_nonzero(found != wanted)):
         raise ExecutionError(
             f"the superpixels of the GPU differ from the CPU's in {differing} pixels: "
-            "please report this, with what python -m runtime doctor prints"
+            "please report this, with what spit-edge doctor prints"
         )
     return int(number[0])
 

@@ -92,7 +92,7 @@ class Superpixels(_Pass):
             images=self._images(images, batch),
             levels=tokenizer.levels,
             compactness=tokenizer.compactness or 0.0,
-            final_threshold=0.0,
+            final_threshold=tokenizer.threshold,
             labels=labels,
             counts=counts,
         )

@@ -13,8 +13,9 @@ from spit_edge.export.deploy import prebuilt
 from spit_edge.export.deploy.prebuilt import MACHINE, prebuilt_libraries
 from spit_edge.plugins.cuda_build import CudaBuildError
 from spit_edge.plugins.plugin_build import PluginBuild
-from spit_edge.plugins.plugin_library import BUILT, FILE_NAME
+from spit_edge.plugins.plugin_library import FILE_NAME
 
+BUILT = Path("built")
 PLACE = BUILT / MACHINE / FILE_NAME
 INFO = (
     b'SPIT-PLUGINS-INFO {"version": "1", "variant": "%s", "machine": "aarch64", "cuda": 13000, '
@@ -46,6 +47,7 @@ class Compiler:
 def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiler:
     monkeypatch.chdir(tmp_path)
     made = Compiler()
+    monkeypatch.setattr(prebuilt, "built_folder", lambda: BUILT)
     monkeypatch.setattr(prebuilt, "find_build", made.find)
     monkeypatch.setattr(prebuilt, "build_plugins", made.build)
     return made

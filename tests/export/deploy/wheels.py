@@ -19,7 +19,7 @@ FOLDERS = {
 }
 HOUSE = (
     "numpy", "pillow", "msgspec", "rich", "markdown-it-py", "mdurl", "pygments",
-    "onnxruntime", "flatbuffers", "packaging", "protobuf",
+    "onnxruntime", "flatbuffers", "packaging", "protobuf", "shtab",
 )  # fmt: skip
 
 
@@ -46,6 +46,13 @@ def runtime_wheel(folder: Path) -> Path:
         requires += [f'Requires-Dist: {n}; extra == "{extra}"' for n in needs if ";" not in n]
     head = ["Metadata-Version: 2.1", "Name: spit-edge", f"Version: {project['version']}", *requires]
     files[f"{name}.dist-info/METADATA"] = ("\n".join(head) + "\n").encode()
+    points = {"console_scripts": project["scripts"], **project.get("entry-points", {})}
+    lines = [
+        line
+        for group, entries in points.items()
+        for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))
+    ]
+    files[f"{name}.dist-info/entry_points.txt"] = ("\n".join(lines) + "\n").encode()
     wheel = f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: {tag}\n"
     files[f"{name}.dist-info/WHEEL"] = wheel.encode()
     return _write(folder / f"{name}-{tag}.whl", files, f"{name}.dist-info/RECORD")

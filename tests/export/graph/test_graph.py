@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from spit_edge.base.progress import Steps
 from spit_edge.export.build import build
-from spit_edge.export.graph.model import GraphOptions, save_graph
+from spit_edge.export.graph.model import save_graph
 from spit_edge.export.graph.trunk import TrunkGraph
 from spit_edge.export.options import BuildOptions, default_budget
 from spit_edge.plugins.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
@@ -104,7 +104,7 @@ def test_trunk_takes_any_batch_and_number_of_tokens(traces, tmp_path, tokens) ->
     import onnxruntime
 
     model = load_model("spit_tiny", weights=GOLDENS / "tiny_gradient.pth")
-    options = GraphOptions(224, 224, 320, "fp32")
+    options = BuildOptions("spit_tiny")
     save_graph(traces(model, options), tmp_path / "trunk.onnx", {}, "weights")
     rows = torch.randn(3, tokens, 1280, generator=torch.Generator().manual_seed(0))
     counts = torch.tensor([1, tokens, max(1, tokens // 2)], dtype=torch.int32)
@@ -151,7 +151,7 @@ def test_regions_that_never_change_lie_beside_the_graph(make_bundle) -> None:
 def test_bfloat16_graph_computes_what_its_torch_twin_does(traces, tmp_path) -> None:
     """ONNX Runtime has no bfloat16 on CPUs; ONNX's own evaluator has."""
     model = load_model("spit_tiny", weights=GOLDENS / "tiny_gradient.pth")
-    options = GraphOptions(224, 224, 320, "bf16")
+    options = BuildOptions("spit_tiny", precision="bf16")
     save_graph(traces(model, options), tmp_path / "trunk.onnx", {}, "weights")
     rows = torch.randn(2, 9, 1280, generator=torch.Generator().manual_seed(0))
     counts = torch.tensor([9, 4], dtype=torch.int32)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from spit_edge.plugins import plugin_library
 from spit_edge.plugins.__main__ import main
 from spit_edge.plugins.cuda_build import CudaBuildError
 from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
@@ -137,7 +138,7 @@ def test_build_prints_the_path_and_leaves_nothing_else(host_build, tmp_path, cap
     ],
 )
 def test_what_is_missing_is_named(arguments, says, capsys) -> None:
-    assert main(["build", *arguments]) == 1
+    assert main(["build", *arguments]) == 2
     assert says in capsys.readouterr().err
 
 
@@ -217,13 +218,18 @@ def test_files_that_are_no_library(tmp_path, content) -> None:
 
 
 def test_finding_a_library(tmp_path, monkeypatch) -> None:
+    """Where one stands does not matter: a library that lies there by chance is not loaded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPIT_PLUGINS", raising=False)
-    with pytest.raises(PluginLibraryError, match="python -m plugins build makes one"):
+    monkeypatch.setattr(plugin_library, "built_folder", lambda: tmp_path / "built")
+    here = Path("build/plugins") / platform.machine() / "libspit_plugins.so"
+    here.parent.mkdir(parents=True)
+    here.touch()
+    with pytest.raises(PluginLibraryError, match="spit-edge plugins build makes one"):
         find_library("bundle/plugins")
     with pytest.raises(PluginLibraryError, match="there is no plugin library"):
         read_library("no.so")
-    built = Path("build/plugins") / platform.machine() / "libspit_plugins.so"
+    built = tmp_path / "built" / platform.machine() / "libspit_plugins.so"
     bundled = Path("bundle/plugins/libspit_plugins.so")
     for file in (built, bundled):
         file.parent.mkdir(parents=True)
@@ -231,3 +237,15 @@ def test_finding_a_library(tmp_path, monkeypatch) -> None:
         assert find_library("bundle/plugins") == file
     monkeypatch.setenv("SPIT_PLUGINS", "mine.so")
     assert find_library("bundle/plugins") == Path("mine.so")
+
+
+def test_built_libraries_lie_in_the_checkout_or_the_cache(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = Path(__file__).resolve().parents[3]
+    assert plugin_library.built_folder() == root / "build" / "plugins"
+    monkeypatch.setattr(plugin_library, "checkout", lambda: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert plugin_library.built_folder() == tmp_path / "spit-edge" / "plugins"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert plugin_library.built_folder() == Path("/home/ada/.cache/spit-edge/plugins")

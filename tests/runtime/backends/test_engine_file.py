@@ -147,7 +147,7 @@ def test_a_trunk_of_either_tensorrt_will_do(orin, bundle) -> None:
 @pytest.mark.parametrize("part", ["full", "trunk"])
 def test_what_is_missing_is_said(orin, bundle, part, monkeypatch) -> None:
     with pytest.raises(
-        BackendUnavailable, match=rf"no engine of the {part}.*python -m runtime engine .*{part}"
+        BackendUnavailable, match=rf"no engine of the {part}.*spit-edge engine .*{part}"
     ):
         open_engine(bundle, part)
     save(bundle, part)
@@ -164,7 +164,7 @@ def test_what_is_missing_is_said(orin, bundle, part, monkeypatch) -> None:
     (bundle.path / "plugins" / "libspit_plugins.so").unlink()
     monkeypatch.chdir(bundle.path)
     monkeypatch.delenv("SPIT_PLUGINS", raising=False)
-    with pytest.raises(BackendUnavailable, match="python -m plugins build"):
+    with pytest.raises(BackendUnavailable, match="spit-edge plugins build"):
         open_engine(bundle, part)
 
 

@@ -113,7 +113,7 @@ def test_a_stored_engine_is_found(bundle) -> None:
 )
 def test_an_engine_of_another_platform_is_refused(bundle, here, says) -> None:
     saved(bundle)
-    with pytest.raises(EngineError, match=f"{says}.*python -m runtime engine"):
+    with pytest.raises(EngineError, match=f"{says}.*spit-edge engine"):
         find_engine(bundle, "full", here)
 
 

@@ -173,7 +173,7 @@ def test_export_says_in_one_line_why_there_is_no_engine(missing, without, tmp_pa
     lines = [line for line in printed.err.splitlines() if "engine" in line]
     assert printed.out == f"{out}\n" and len(lines) == 1
     assert lines[0].startswith("no engine, because ")
-    assert lines[0].endswith(f"; on the device: python -m runtime engine {out}")
+    assert lines[0].endswith(f"; on the device: spit-edge engine {out}")
     assert runtime_main(["engine", out]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
     assert export_main([*arguments, "--no-engine"]) == 0

@@ -1,0 +1,55 @@
+"""``bisect``: find the matrix products that must stay in fp32."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spit_edge.base.command_line import DONE
+from spit_edge.base.progress import Steps, console
+from spit_edge.base.ranges import Whole
+from spit_edge.runtime.commands.options import add_bundle
+
+TRIALS = Whole(2)
+"""Nothing and everything in fp32 are the least."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``bisect``."""
+    add_bundle(parser)
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="images that must pass [the bundle's own]"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the plan, for build --precision-plan [BUNDLE.plan.json]",
+    )
+    parser.add_argument(
+        "--trials",
+        type=TRIALS,
+        default=100,
+        metavar="N",
+        help="sets of products to try at most [%(default)s]",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found and write the plan."""
+    from spit_edge.export.precision.bisect import bisect, plan_table
+    from spit_edge.export.precision.plan import write_plan
+
+    place = options.bundle.resolve()
+    out = options.out or place.with_name(f"{place.name}.plan.json")
+    found = bisect(options.bundle, Steps(), images=options.images, limit=options.trials)
+    if found.plan is None:
+        print(f"the gates hold: no matrix product of {options.bundle} has to change")
+        return DONE
+    write_plan(found.plan, out)
+    console().print(plan_table(found.plan, found.errors))
+    if not found.minimal:
+        advice = ": raise --trials" if found.trials >= options.trials else ""
+        print(f"{found.trials} trials do not tell whether less would do{advice}")
+    print(f"{out}: build again with --precision-plan {out}")
+    return DONE
