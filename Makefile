@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
-NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
+CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/kernels/* plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
+NATIVE := CMakeLists.txt plugins/CMakeLists.txt plugins/generate.py spit_edge/base/contracts.py $(wildcard plugins/kernels/*.h* plugins/kernels/*/*.hpp plugins/native/*.[ch]pp)
 
 .PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint clean
 

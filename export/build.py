@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.model import full_graph, save_graph, trunk_graph
@@ -19,7 +20,6 @@ from spit_edge.export.options import BuildOptions
 from spit_edge.export.precision.plan import check_plan
 from spit_edge.export.reference import Reference
 from spit_edge.export.trunk_check import check_trunk
-from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.runtime.bundle.folder import (
     MANIFEST,
     MODEL,

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from spit_edge.plugins.contract_tables import cpp_tables
-from spit_edge.plugins.contracts import CONTRACTS
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.plugins.cuda_build import ARCHITECTURES, CudaBuildError
 from spit_edge.plugins.op_tables import contract_table, print_kernels
 from spit_edge.plugins.plugin_build import JETSONS, build_plugins, find_build
@@ -37,9 +36,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     contracts = commands.add_parser("contracts", help="inputs, outputs and attributes of the ops")
-    contracts.add_argument(
-        "--cpp", action="store_true", help="as the header that the TensorRT plugins include"
-    )
     contracts.set_defaults(command=_contracts)
 
     kernels = commands.add_parser(
@@ -93,10 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _contracts(options: argparse.Namespace) -> None:
-    if options.cpp:
-        print(cpp_tables(), end="")
-        return
+def _contracts(_: argparse.Namespace) -> None:
     for contract in CONTRACTS:
         _console().print(contract_table(contract))
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from spit_edge.plugins.contracts import CONTRACTS
+from spit_edge.base.contracts import CONTRACTS
+from spit_edge.base.errors import SpitError
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"
@@ -27,7 +28,7 @@ _MARKER = b"SPIT-PLUGINS-INFO {"
 _TEGRA = frozenset({53, 62, 72, 87, 101, 110})
 
 
-class PluginLibraryError(RuntimeError):
+class PluginLibraryError(SpitError):
     """A plugin library is missing, is none, or does not fit."""
 
 

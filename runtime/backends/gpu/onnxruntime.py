@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from spit_edge.plugins.contracts import DOMAIN
+from spit_edge.base.contracts import DOMAIN
 from spit_edge.runtime.backends.backend import Outputs
 from spit_edge.runtime.backends.cpu.onnxruntime import run_session
 from spit_edge.runtime.backends.cpu.tokenizer import NativeTokenizer
