@@ -67,20 +67,22 @@ Fault arrange(const Values& values, const Dims* in, Arguments& arguments) {
     const Port& port = C::kInputs[i];
     if (const Fault fault = check_rank(port, in[i].nbDims)) return fault;
     for (int axis = 0; axis < port.rank; ++axis) {
-      const std::int64_t size = in[i].d[axis];
       const int symbol = -1 - port.dims[axis];
-      const bool named = symbol >= 0 && symbol < 3;
-      if (named && !found[symbol]) {
-        found[symbol] = true;
-        sizes[symbol] = size;
-      } else if (size != (named ? sizes[symbol] : C::size(arguments, port.dims[axis]))) {
-        return {port.name, static_cast<double>(size), port.fit};
-      }
+      if (symbol < 0 || symbol > 2 || found[symbol]) continue;
+      found[symbol] = true;
+      sizes[symbol] = in[i].d[axis];
     }
   }
   const Extent extent{sizes[0], sizes[1], sizes[2]};
   if (const Fault fault = check_extent(extent)) return fault;
   set_extent(arguments, extent);
+  for (int i = 0; i < kInputs<Arguments>; ++i) {
+    const Port& port = C::kInputs[i];
+    for (int axis = 0; axis < port.rank; ++axis) {
+      const std::int64_t size = in[i].d[axis];
+      if (size != C::size(arguments, port.dims[axis])) return {port.name, static_cast<double>(size), port.fit};
+    }
+  }
   if constexpr (C::kHasImages) arguments.images.type = SPIT_FLOAT32;
   return check_sizes(arguments);
 }

@@ -65,7 +65,7 @@ void read_field(std::istream& line, FieldList& fields) {
   line >> kind >> names.emplace_back() >> value;
   const char* name = names.back().c_str();
   if (kind == "int") fields.whole(name, std::stoi(value));
-  if (kind == "float") fields.real(name, std::stof(value));
+  if (kind == "float") fields.real(name, std::strtof(value.c_str(), nullptr));
   if (kind == "string") fields.text(name, value);
 }
 
