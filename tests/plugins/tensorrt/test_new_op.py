@@ -80,9 +80,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(command: list, **environment: str) -> str:
+def run(command: list, cwd: Path | None = None, **environment: str) -> str:
     done = subprocess.run(
         [os.fspath(word) for word in command],
+        cwd=cwd,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -105,6 +106,8 @@ def test_the_op_of_the_page_equals_its_reference(tree: Path) -> None:
     packages = Path(np.__file__).parents[1]
     library = folder / "libspit_plugins.so"
     said = run(
-        [sys.executable, "-S", "-c", PROGRAM, library], PYTHONPATH=f"{tree}{os.pathsep}{packages}"
+        [sys.executable, "-S", "-c", PROGRAM, library],
+        cwd=tree,
+        PYTHONPATH=f"{tree}{os.pathsep}{packages}",
     )
     assert said == "RegionSizes: max_tokens must lie in [1, 1048576], not 0\n"
