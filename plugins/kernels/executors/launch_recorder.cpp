@@ -117,6 +117,9 @@ bool run(int count, char** values, Run& r) {
     if (next < count) value = static_cast<Value>(std::atof(values[next]));
     ++next;
   });
+  if constexpr (spit::Contract<Arguments>::kHasImages) {
+    if (a.images.pixels != SPIT_PIXELS_UINT8) a.images.type = SPIT_FLOAT32;
+  }
   if (next != count || spit::check_sizes(a)) return false;
   r.workspace = spit::cuda::workspace(a);
   r.status = spit::cuda::run(a, kStream, &r.launches);
