@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
-NATIVE := CMakeLists.txt plugins/CMakeLists.txt $(wildcard plugins/kernels/*.hpp plugins/native/*.[ch]pp)
+CPP    := $(wildcard $(foreach folder,plugins/kernels plugins/kernels/* plugins/native plugins/tensorrt tests/plugins/native tests/plugins/tensorrt,$(folder)/*.[ch]pp $(folder)/*.cu $(folder)/*.cuh $(folder)/*.h))
+NATIVE := CMakeLists.txt plugins/CMakeLists.txt plugins/generate.py spit_edge/base/contracts.py $(wildcard plugins/kernels/*.h* plugins/kernels/*/*.hpp plugins/native/*.[ch]pp)
 # Where there is no browser, npm has one, for x86-64 alone.
 have    = $(firstword $(foreach name,$(1),$(shell command -v $(name))))
 BROWSER := $(if $(call have,chromium chromium-browser google-chrome chrome),,$(if $(filter x86_64,$(shell uname -m)),$(if $(call have,npm),build/browser/chromium)))

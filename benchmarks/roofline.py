@@ -17,6 +17,7 @@ from benchmarks.machine import gpu_name
 from benchmarks.photo import astronaut, batch_of
 from benchmarks.suite import MIB, Chart, Figure, Row, Settings, Suite
 from benchmarks.timing import time_in_turn
+from spit_edge.base.contracts import REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.plugins.cuda_build import CudaBuildError, compile_object, find_nvcc
 from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
@@ -65,8 +66,8 @@ def _at(
     runs: list[OpRun | None] = [None, None]
     if recorder is not None:
         runs = [
-            recorder.superpixel_merge(1, size, size),
-            recorder.region_features(1, size, size, max_tokens=regions),
+            recorder.record(SUPERPIXEL_MERGE, 1, size, size),
+            recorder.record(REGION_FEATURES, 1, size, size, max_tokens=regions),
         ]
     for traffic, run in zip(traffics, runs, strict=True):
         if run is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.errors import OptionError, SpitError
 from spit_edge.base.files import json_file
 from spit_edge.base.install import installed_versions
@@ -20,7 +21,6 @@ from spit_edge.export.options import BuildOptions
 from spit_edge.export.precision.plan import check_plan
 from spit_edge.export.reference import Reference
 from spit_edge.export.trunk_check import check_trunk
-from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import (
     MANIFEST,

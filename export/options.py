@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from spit_edge.base.contracts import SUPERPIXEL_MERGE
 from spit_edge.base.errors import OptionError
 from spit_edge.base.ranges import BATCH, CLASSES, SEED, TOKENS, checked_size
-from spit_edge.plugins.contracts import SUPERPIXEL_MERGE
 from spit_edge.runtime.bundle.manifest import PRECISIONS, BatchProfile, Precision, PrecisionPlan
 from spit_edge.spit_ref.zoo import MODEL_NAMES, Tessellation
 
@@ -124,7 +124,7 @@ def default_budget(height: int, width: int) -> int:
 
 def checked_threshold(value: float) -> float:
     """A final threshold that the op takes; ContractError for others."""
-    (attribute,) = (a for a in SUPERPIXEL_MERGE.attributes if a.name == "final_threshold")
+    attribute = SUPERPIXEL_MERGE.attribute("final_threshold")
     return float(attribute.checked(value, SUPERPIXEL_MERGE.name))
 
 

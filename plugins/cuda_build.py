@@ -17,12 +17,12 @@ from pathlib import Path
 from spit_edge.base.errors import SpitError
 
 KERNELS = Path(__file__).parent / "kernels"
-SOURCE = KERNELS / "launch.cu"
-RECORDER = KERNELS / "launch_recorder.cpp"
+SOURCE = KERNELS / "executors" / "launch.cu"
+RECORDER = KERNELS / "executors" / "launch_recorder.cpp"
 
 # No contraction, correctly rounded division and square root, subnormal numbers kept: the same bits
 # as on a CPU (docs/algorithm.md, section 7). CMake reads the same file.
-EXACT_FLAGS = tuple((KERNELS / "exact_nvcc_flags.txt").read_text().split())
+EXACT_FLAGS = tuple((KERNELS / "common" / "exact_nvcc_flags.txt").read_text().split())
 ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 """Compute capabilities the kernels are built for, times ten."""
 USUAL_TOOLKIT = Path("/usr/local/cuda")
@@ -64,7 +64,7 @@ def find_nvcc(given: str | os.PathLike[str] | None = None) -> Path:
     if found := shutil.which("nvcc"):
         return Path(found)
     # A shell that is not a login shell, as under ssh, has no CUDA in its PATH on a Jetson.
-    for folder in (USUAL_TOOLKIT / "bin", *_wheel_folders()):
+    for folder in (USUAL_TOOLKIT / "bin", *(root / "bin" for root in wheel_toolkits())):
         if found := shutil.which("nvcc", path=str(folder)):
             return Path(found)
     raise CudaBuildError(
@@ -79,10 +79,11 @@ def _toolkit_folders() -> list[Path]:
     return [Path(home) / "bin" for home in homes if home]
 
 
-def _wheel_folders() -> list[Path]:
+def wheel_toolkits() -> list[Path]:
+    """Where NVIDIA's packages on PyPI put what a toolkit has."""
     spec = importlib.util.find_spec("nvidia")
     roots = spec.submodule_search_locations if spec else None
-    return [Path(root) / "cu13" / "bin" for root in roots or ()]
+    return [Path(root) / "cu13" for root in roots or ()]
 
 
 def compile_ptx(nvcc: Path, output: Path, architecture: int = 80, source: Path = SOURCE) -> str:
@@ -110,7 +111,7 @@ def compile_object(
 def link_recorder(nvcc: Path, kernels: Path, output: Path) -> None:
     """The program of launch_recorder.cpp around an object of the kernels."""
     flags = ["-std=c++17", "-O1", "-cudart", "none"]
-    _run([nvcc, *flags, "-I", KERNELS, "-o", output, RECORDER, kernels])
+    _run([nvcc, *flags, "-o", output, RECORDER, kernels])
 
 
 def parse_resources(report: str) -> list[KernelResources]:

@@ -7,10 +7,23 @@ executor's own code runs, and every launch is written down.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+from spit_edge.base.contracts import CONTRACTS, Attribute, Contract, Value
 from spit_edge.plugins.cuda_build import CudaBuildError, link_recorder, short_names
+
+USUAL: Mapping[str, dict[str, Value]] = {
+    contract.name: {
+        field.name: {"max_tokens": 256}.get(field.name, 1)
+        for field in contract.fields
+        if field.default is None
+    }
+    for contract in CONTRACTS
+}
+"""Attributes without a default, by op."""
 
 
 @dataclass(frozen=True)
@@ -31,48 +44,29 @@ class OpRun:
 
 
 class LaunchRecorder:
-    """Runs the ops of an object that ``compile_object`` made; sizes are those of a whole batch."""
+    """Runs the ops of an object that ``compile_object`` made."""
 
     def __init__(self, nvcc: Path, kernels: Path, program: Path) -> None:
         link_recorder(nvcc, kernels, program)
         self._program = program
 
-    def superpixel_merge(
-        self,
-        batch: int,
-        height: int,
-        width: int,
-        *,
-        levels: int = 4,
-        compactness: float = 0.0,
-        final_threshold: float = 0.0,
+    def record(
+        self, contract: Contract, batch: int, height: int, width: int, **attributes: Value
     ) -> OpRun:
-        numbers = (batch, height, width, levels, compactness, final_threshold)
-        return self._record("merge", numbers)
-
-    def region_features(
-        self,
-        batch: int,
-        height: int,
-        width: int,
-        *,
-        max_tokens: int = 256,
-        bins: int = 16,
-        gradient: bool = True,
-        token_type: int = 0,
-    ) -> OpRun:
-        """``token_type`` is 0, 1, 2 for float32, float16, bfloat16."""
-        numbers = (batch, height, width, max_tokens, bins, int(gradient), token_type)
-        return self._record("features", numbers)
-
-    def voronoi_tessellation(self, batch: int, height: int, width: int) -> OpRun:
-        return self._record("voronoi", (batch, height, width))
-
-    def _record(self, op: str, numbers: tuple[float, ...]) -> OpRun:
-        command = [str(self._program), op, *(repr(number) for number in numbers)]
+        """One call of an op on a whole batch; ContractError for attributes that do not fit."""
+        values = contract.field_values(USUAL.get(contract.name, {}) | attributes)
+        if {"height", "width"} <= values.keys():
+            values |= {"height": height, "width": width}
+        numbers = [
+            field.choices.index(str(values[field.name])) if field.choices else values[field.name]
+            for field in contract.fields
+        ]
+        command = [str(self._program), contract.name]
+        command += [repr(number) for number in (batch, height, width, *numbers)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CudaBuildError(f"{op}{numbers}: {done.stderr.strip() or 'the recorder failed'}")
+            what = done.stderr.strip() or "the recorder failed"
+            raise CudaBuildError(f"{' '.join(command[1:])}: {what}")
         first, *lines = done.stdout.splitlines()
         rows = [line.split() for line in lines]
         names = short_names(row[0] for row in rows)
@@ -82,21 +76,23 @@ class LaunchRecorder:
 
 def every_launch(recorder: LaunchRecorder) -> dict[str, list[str]]:
     """Kernels each op launches in any of its configurations, in order of first use."""
-    merges = [
-        recorder.superpixel_merge(
-            1, 64, 64, levels=levels, compactness=compactness, final_threshold=threshold
-        )
-        for levels in (4, 0)
-        for threshold in (0.0, 0.1)
-        for compactness in (0.0, 0.1)
-    ]
-    features = [recorder.region_features(1, 64, 64, token_type=kind) for kind in range(3)]
-    runs = {
-        "SuperpixelMerge": merges,
-        "RegionFeatures": features,
-        "VoronoiTessellation": [recorder.voronoi_tessellation(1, 64, 64)],
-    }
-    return {
-        op: list(dict.fromkeys(launch.kernel for run in of_op for launch in run.launches))
-        for op, of_op in runs.items()
-    }
+    launched = {}
+    for contract in CONTRACTS:
+        tried = {f.name: _tried(f) for f in contract.fields if f.name not in ("height", "width")}
+        runs = [
+            recorder.record(contract, 1, 64, 64, **dict(zip(tried, values, strict=True)))
+            for values in product(*tried.values())
+        ]
+        kernels = (launch.kernel for run in runs for launch in run.launches)
+        launched[contract.name] = list(dict.fromkeys(kernels))
+    return launched
+
+
+def _tried(field: Attribute) -> Sequence[Value]:
+    """Values between which an op may choose other kernels: all choices; a number on and off."""
+    if field.choices:
+        return field.choices
+    usual = 64 if field.default is None else field.default
+    if field.low > 0:
+        return (usual,)
+    return (usual, 0) if usual else (usual, field.high)

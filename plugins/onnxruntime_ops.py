@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 import onnxruntime_extensions as ortx
 
-from spit_edge.plugins.contracts import CONTRACTS, Contract
+from spit_edge.base.contracts import CONTRACTS, Contract
 from spit_edge.plugins.implementation import IMPLEMENTATIONS, Arrays
 
 _DTYPES = {
@@ -92,9 +92,8 @@ def _guarded(contract: Contract, *inputs: np.ndarray, **attributes: Any) -> Any:
 
 
 def _compute(contract: Contract, inputs: Arrays, attributes: dict[str, Any]) -> Arrays:
-    values = contract.attribute_values(attributes)
-    computed = {k: v for k, v in values.items() if not k.startswith("plugin_")}
-    outputs = IMPLEMENTATIONS[contract.name](*inputs, threads=_run.threads, **computed)
+    values = contract.field_values(attributes)
+    outputs = IMPLEMENTATIONS[contract.name](*inputs, threads=_run.threads, **values)
     named = zip((port.name for port in contract.outputs), outputs, strict=True)
     _run.outputs.update(named)
     return outputs

@@ -11,9 +11,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from spit_edge.plugins.contracts import Attribute, Contract
+from spit_edge.base.contracts import CONTRACTS, SUPERPIXEL_MERGE, Attribute, Contract
 from spit_edge.plugins.cuda_build import KernelResources, compile_object, find_nvcc
-from spit_edge.plugins.cuda_launches import LaunchRecorder, OpRun, every_launch
+from spit_edge.plugins.cuda_launches import LaunchRecorder, every_launch
 
 TABLE_WIDTH = 4  # architectures side by side
 
@@ -39,8 +39,6 @@ def contract_table(contract: Contract) -> Table:
 def _range(attribute: Attribute) -> str:
     if attribute.choices:
         return " | ".join(repr(choice) for choice in attribute.choices)
-    if attribute.low is None or attribute.high is None:
-        return ""
     return f"{attribute.low:.10g}...{attribute.high:.10g}"
 
 
@@ -84,28 +82,26 @@ def _needs(r: KernelResources) -> str:
 def launch_table(recorder: LaunchRecorder) -> Table:
     table = _table("launches of one call, for a batch of any size", "op", "attributes", "launches")
     for levels, threshold in ((4, 0.0), (4, 0.1), (2, 0.0), (0, 0.0)):
-        run = recorder.superpixel_merge(8, 224, 224, levels=levels, final_threshold=threshold)
+        chosen = {"levels": levels, "final_threshold": threshold}
+        run = recorder.record(SUPERPIXEL_MERGE, 8, 224, 224, **chosen)
         attributes = f"levels={levels} final_threshold={threshold:g}"
-        table.add_row("SuperpixelMerge", attributes, str(len(run.launches)))
-    features = recorder.region_features(8, 224, 224)
-    table.add_row("RegionFeatures", "any", str(len(features.launches)))
-    cells = recorder.voronoi_tessellation(8, 224, 224)
-    table.add_row("VoronoiTessellation", "any", str(len(cells.launches)))
+        table.add_row(SUPERPIXEL_MERGE.name, attributes, str(len(run.launches)))
+    for contract in CONTRACTS:
+        if contract is not SUPERPIXEL_MERGE:
+            launches = recorder.record(contract, 8, 224, 224).launches
+            table.add_row(contract.name, "any", str(len(launches)))
     return table
 
 
 def workspace_table(recorder: LaunchRecorder) -> Table:
     table = _table("workspace for one image, bytes", "op", "size", "max_tokens", "bytes", "a pixel")
     for side, tokens in ((224, 256), (1024, 4096)):
-        size = (1, side, side)
-        runs: list[tuple[str, str, OpRun]] = [
-            ("SuperpixelMerge", "", recorder.superpixel_merge(*size)),
-            ("RegionFeatures", str(tokens), recorder.region_features(*size, max_tokens=tokens)),
-            ("VoronoiTessellation", "", recorder.voronoi_tessellation(*size)),
-        ]
-        for op, rows, run in runs:
+        for contract in CONTRACTS:
+            rows = {f.name: tokens for f in contract.fields if f.name == "max_tokens"}
+            run = recorder.record(contract, 1, side, side, **rows)
             per_pixel = f"{run.workspace / side**2:.2f}"
-            table.add_row(op, f"{side} x {side}", rows, str(run.workspace), per_pixel)
+            shown = str(tokens) if rows else ""
+            table.add_row(contract.name, f"{side} x {side}", shown, str(run.workspace), per_pixel)
     return table
 
 

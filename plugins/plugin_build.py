@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
-from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc
+from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc, wheel_toolkits
 from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
 from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, built_folder, read_library
 
@@ -71,10 +72,10 @@ def find_build(
     if host not in _TRIPLES:
         raise PluginBuildError(f"there is no TensorRT for {host}: choose {' or '.join(_TRIPLES)}")
     headers = _tensorrt_headers(host, tensorrt_include)
-    toolkit, nvcc = _toolkit(cuda)
     compiler = _compiler(host)
     if variant == "host":
-        return PluginBuild(host, variant, (), *headers, toolkit / "include", compiler)
+        return PluginBuild(host, variant, (), *headers, _cuda_headers(cuda), compiler)
+    toolkit, nvcc = _toolkit(cuda)
     _check_architectures(nvcc, architectures)
     return PluginBuild(
         host,
@@ -103,15 +104,21 @@ def build_plugins(
             say(f"pip gets CUDA's runtime for {build.machine}")
         definitions = cmake_definitions(build, Path(folder))
         say("configuring")
-        _run(["cmake", "-S", SOURCE, "-B", folder, *definitions])
+        _run([find_cmake(), "-S", SOURCE, "-B", folder, *definitions])
         say("compiling")
-        _run(["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1)])
+        _run([find_cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)])
         made = Path(folder) / FILE_NAME
         library = read_library(made)
         if library.machine != build.machine:
             raise PluginBuildError(f"{build.compiler} compiles for {library.machine}")
         made.replace(target)
     return read_library(target)
+
+
+def find_cmake() -> str:
+    """CMake of this Python environment, where pip puts it, else of PATH."""
+    beside = shutil.which("cmake", path=str(Path(sys.executable).parent))
+    return beside or "cmake"
 
 
 def cmake_definitions(build: PluginBuild, folder: Path) -> list[str]:
@@ -176,6 +183,17 @@ def _tensorrt_version(folder: Path) -> str:
             f"the headers in {folder} are of TensorRT {'.'.join(parts)}: at least 10.0 is needed"
         )
     return ".".join(parts)
+
+
+def _cuda_headers(given: Path | None) -> Path:
+    """Folder of CUDA's headers, maybe those of the wheels: the host variant needs no more."""
+    try:
+        return _toolkit(given)[0] / "include"
+    except PluginBuildError:
+        for root in wheel_toolkits():
+            if given is None and (root / "include" / "cuda_runtime_api.h").is_file():
+                return root / "include"
+        raise
 
 
 def _toolkit(given: Path | None) -> tuple[Path, Path]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.errors import SpitError
 from spit_edge.base.places import cache_folder, checkout
-from spit_edge.plugins.contracts import CONTRACTS
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"

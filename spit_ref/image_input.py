@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spit_edge.spit_ref.pixel_features import unit_pixels
-
-MOST_PIXELS = 1 << 26
-"""Largest image: sums of features and sizes are wide enough for this many pixels."""
+from spit_edge.base.contracts import MOST_PIXELS
+from spit_edge.spit_ref.pixel_features import Pixels, unit_pixels
 
 
-def checked_images(images: Tensor) -> Tensor:
+def checked_images(images: Tensor, pixels: Pixels | None = None) -> Tensor:
     """uint8, or float32 in [0, 1], [B, 3, H, W] as float32 in [0, 1].
+
+    ``pixels`` says what values of any range mean, as in a graph, which cannot refuse its input: NaN
+    counts as 0, values out of range are clipped.
 
     Raises TypeError for another type, ValueError for another shape or values out of range.
     """
@@ -25,6 +26,8 @@ def checked_images(images: Tensor) -> Tensor:
         raise ValueError(f"images must not be empty, but are {list(images.shape)}")
     if height * width > MOST_PIXELS:
         raise ValueError(f"an image may have 2^26 pixels, not {height} x {width}")
+    if pixels is not None:
+        return unit_pixels(images, pixels)
     if images.dtype == torch.uint8:
         return unit_pixels(images, "uint8")
     if images.dtype != torch.float32:

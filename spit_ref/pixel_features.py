@@ -73,8 +73,6 @@ def unit_pixels(images: Tensor, pixels: Pixels) -> Tensor:
         std = x.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
         mean = x.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
         x = x * std + mean
-    elif pixels != "unit":
-        raise ValueError(f"unknown pixels {pixels!r}: choose uint8, unit or imagenet")
     return torch.clamp(torch.nan_to_num(x, nan=0.0), 0.0, 1.0)
 
 

@@ -10,10 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from spit_edge.base.contracts import REGION_FEATURES
 from spit_edge.base.token_rows import token_size
 from spit_edge.spit_ref import exact
 from spit_edge.spit_ref.image_input import checked_images, checked_labels
-from spit_edge.spit_ref.pixel_features import PixelFeatures, pixel_features, positions
+from spit_edge.spit_ref.pixel_features import (
+    PixelFeatures,
+    Pixels,
+    pixel_features,
+    positions,
+)
 
 HISTOGRAM_ONE = 2**18
 """A kernel weight of 1 as integer.  Products of two, summed over 2^26 pixels, fit in 64 bits."""
@@ -30,33 +36,48 @@ def region_features(
     sigma: float = 0.025,
     gradient: bool = True,
     interpolation: Literal["bilinear", "nearest"] = "bilinear",
+    pixels: Pixels | None = None,
 ) -> Tensor:
     """Token rows of the regions of a batch of images.
 
     images         [B, 3, H, W] uint8, or float32 in [0, 1]
     labels         integers [B, H, W], dense: 0...counts-1 for each image
     counts         integers [B]
-    max_tokens     T, rows per image; None: the largest count.  Only the first T regions get a row
-    bins           K, side of the sampling grid and of the histograms, >= 2
-    sigma          bandwidth of the histogram kernel, > 0
+    max_tokens     T, rows per image, 1...2^20; None: the largest count.  Only the first T
+                   regions get a row
+    bins           K, side of the sampling grid and of the histograms, 2...64
+    sigma          bandwidth of the histogram kernel, 0.001...10
     gradient       add the joint histogram of the image gradient
     interpolation  "bilinear", or "nearest" (half to even)
+    pixels         as for :func:`superpixel_merge`
 
     Returns tokens float32 [B, T, K * K * C], zero beyond ``counts``.  The last axis holds, cell by
     cell (row by row), r, g, b, the position histogram and, with ``gradient``, that of gradients.
     """
-    unit = checked_images(images)
+    given = {
+        "pixels": "unit" if pixels is None else pixels,
+        "max_tokens": 1 if max_tokens is None else max_tokens,
+        "bins": bins,
+        "sigma": sigma,
+        "gradient": gradient,
+        "interpolation": interpolation,
+    }
+    REGION_FEATURES.attribute_values(given)
+    unit = checked_images(images, pixels)
     checked_labels(labels, counts, images)
-    if bins < 2 or not sigma > 0.0 or interpolation not in ("bilinear", "nearest"):
-        raise ValueError(
-            "region_features needs bins >= 2, sigma > 0 and interpolation bilinear or nearest, "
-            f"not {bins}, {sigma} and {interpolation!r}"
-        )
-    budget = int(counts.max()) if max_tokens is None else max_tokens
-    if budget < 1:
-        raise ValueError(f"max_tokens must be at least 1, not {budget}")
-    features = pixel_features(unit)
-    return token_rows(features, labels, counts, budget, bins, sigma, gradient, interpolation)
+    if max_tokens is None:
+        given["max_tokens"] = int(counts.max())
+    values = REGION_FEATURES.attribute_values(given)
+    return token_rows(
+        pixel_features(unit),
+        labels,
+        counts,
+        int(values["max_tokens"]),
+        int(values["bins"]),
+        float(values["sigma"]),
+        bool(values["gradient"]),
+        str(values["interpolation"]),
+    )
 
 
 def token_rows(

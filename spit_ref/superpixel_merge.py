@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spit_edge.base.contracts import SUPERPIXEL_MERGE
 from spit_edge.spit_ref import exact
 from spit_edge.spit_ref.image_input import checked_images
-from spit_edge.spit_ref.pixel_features import pixel_features, vertex_features
+from spit_edge.spit_ref.pixel_features import Pixels, pixel_features, vertex_features
 
 SCORE_LEVELS = 65535.0
 FIXED_POINT = 2.0**30
@@ -37,34 +38,34 @@ def superpixel_merge(
     levels: int = 4,
     compactness: float | None = None,
     final_threshold: float = 0.0,
+    pixels: Pixels | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Superpixels of a batch of images.
 
     images           [B, 3, H, W] uint8, or float32 in [0, 1]
-    levels           rounds of merging, >= 0
+    levels           rounds of merging, 0...16
     compactness      weight of region compactness in the scores, in [0, 1]; None is 0
-    final_threshold  > 0 joins, at the end, all neighbours whose features differ by less
+    final_threshold  > 0 joins, at the end, all neighbours whose features differ by less; 0...8
+    pixels           None, or what values of any range mean, as in a graph, which cannot refuse its
+                     input: NaN counts as 0, values out of range are clipped
 
     Returns labels int32 [B, H, W], numbered 0...counts-1 in raster order of first pixels, and
     counts int32 [B].  Raises ValueError for images or options out of range.
     """
-    unit = checked_images(images)
-    check_merge_options(levels, compactness, final_threshold)
-    return merge_vertices(
-        vertex_features(pixel_features(unit)),
-        levels=levels,
-        compactness=compactness or 0.0,
-        final_threshold=final_threshold,
+    values = SUPERPIXEL_MERGE.attribute_values(
+        {
+            "pixels": "unit" if pixels is None else pixels,
+            "levels": levels,
+            "compactness": 0.0 if compactness is None else compactness,
+            "final_threshold": final_threshold,
+        }
     )
-
-
-def check_merge_options(levels: int, compactness: float | None, final_threshold: float) -> None:
-    if levels < 0:
-        raise ValueError(f"levels must be at least 0, not {levels}")
-    if compactness is not None and not 0.0 <= compactness <= 1.0:
-        raise ValueError(f"compactness must lie in [0, 1], not {compactness}")
-    if not 0.0 <= final_threshold < float("inf"):
-        raise ValueError(f"final_threshold must be finite and at least 0, not {final_threshold}")
+    return merge_vertices(
+        vertex_features(pixel_features(checked_images(images, pixels))),
+        levels=int(values["levels"]),
+        compactness=float(values["compactness"]),
+        final_threshold=float(values["final_threshold"]),
+    )
 
 
 def merge_vertices(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spit_edge.base.contracts import MOST_PIXELS, VORONOI_TESSELLATION
 from spit_edge.spit_ref.image_input import dense_labels
 from spit_edge.spit_ref.philox import philox4x32
 
@@ -38,6 +39,9 @@ def voronoi_tessellation(
     the first two words of Philox4x32-10 at counter k with key s.  A pixel belongs to the site that
     is nearest to its centre, to the first one of several; empty cells vanish.
     """
+    VORONOI_TESSELLATION.attribute_values({"height": height, "width": width})
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"an image may have 2^26 pixels, not {height} x {width}")
     return _per_seed(seeds, lambda seed: _voronoi(seed, height, width))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spit_edge.base.contracts import SUPERPIXEL_MERGE
 from spit_edge.base.errors import OptionError
 from spit_edge.base.ranges import CLASSES
 from spit_edge.base.token_rows import BINS, token_size
@@ -128,13 +129,13 @@ def model_config(
     """The configuration of a model by name.
 
     ``classes`` None keeps the model's own number (1000; 10 for ``spit_tiny``).
-    Raises OptionError, a ValueError, for an unknown name and for values out of range.
+    Raises OptionError or ContractError, which are ValueErrors, for an unknown name and for values out
+    of range.
     """
     if name not in _SHAPES:
         raise OptionError(f"unknown model {name!r}: choose one of {', '.join(MODEL_NAMES)}")
     tokenizer, shape = _SHAPES[name]
-    if not 0.0 <= final_threshold < float("inf"):
-        raise OptionError(f"final_threshold must be finite and at least 0, not {final_threshold!r}")
+    SUPERPIXEL_MERGE.attribute("final_threshold").checked(final_threshold, SUPERPIXEL_MERGE.name)
     if final_threshold and tokenizer != "superpixel":
         raise OptionError(f"final_threshold is for superpixels, which {name} does not have")
     own = shape.get("classes", ModelConfig.classes)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.contracts import ContractError
 from spit_edge.base.progress import Steps
 from spit_edge.base.ranges import BATCH, CLASSES, SEED, TOKENS, image_size
 from spit_edge.export.options import (
@@ -16,7 +17,6 @@ from spit_edge.export.options import (
     BuildOptions,
     checked_threshold,
 )
-from spit_edge.plugins.contracts import ContractError
 from spit_edge.runtime.bundle.manifest import PRECISIONS, BatchProfile, PrecisionPlan
 from spit_edge.spit_ref.zoo import MODEL_NAMES
 

@@ -15,10 +15,10 @@ import onnx
 import onnx_ir as ir
 import torch
 
+from spit_edge.base.contracts import CONTRACTS, DOMAIN
 from spit_edge.export.graph.tokenizer import tokenizer_graph
 from spit_edge.export.graph.trunk import BLOCK_PRODUCTS, TrunkGraph
 from spit_edge.export.options import BuildOptions
-from spit_edge.plugins.contracts import CONTRACTS, DOMAIN
 from spit_edge.spit_ref.model import Spit
 
 OPSET = 20

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 from onnx_ir.tape import Tape
 
-from spit_edge.plugins.contracts import (
+from spit_edge.base.contracts import (
     DOMAIN,
     REGION_FEATURES,
     SUPERPIXEL_MERGE,
@@ -71,7 +71,7 @@ def tokenizer_graph(
         labels, counts = _regions_op(tape, VORONOI_TESSELLATION, cells, attributes, height, width)
     else:
         labels, counts = _fixed_regions(tape, pixels, model, height, width)
-    (tokens,) = _custom_op(
+    (tokens,) = custom_op(
         tape,
         REGION_FEATURES,
         [pixels, labels, counts],
@@ -97,7 +97,7 @@ def _regions_op(
     width: int,
 ) -> tuple[ir.Value, ir.Value]:
     names = {"labels": "labels", "counts": "num_tokens"}
-    labels, counts = _custom_op(tape, contract, [source], attributes, names, (height, width))
+    labels, counts = custom_op(tape, contract, [source], attributes, names, (height, width))
     return labels, counts
 
 
@@ -126,7 +126,7 @@ def _per_image(tape: Tape, pixels: ir.Value, name: str, array: np.ndarray, resul
     return value
 
 
-def _custom_op(
+def custom_op(
     tape: Tape,
     contract: Contract,
     inputs: Sequence[ir.Value],

@@ -59,8 +59,9 @@ const OpTable& ops_for(const Execution& execution) {
 }
 
 template <class Arguments>
-Fault run(Arguments& arguments, const Execution& execution, const Op<Arguments>& op) {
+Fault checked_run(Arguments& arguments, const Execution& execution) {
   if (const Fault fault = check(arguments)) return fault;
+  const Op<Arguments>& op = ops_for(execution).of<Arguments>();
   const DefaultFloatingPoint arithmetic;
   arguments.workspace = nullptr;
   arguments.workspace = workspace.of(op.bytes(arguments, execution));
@@ -72,16 +73,9 @@ Fault run(Arguments& arguments, const Execution& execution, const Op<Arguments>&
 
 const char* variant() { return best_ops().name; }
 
-Fault superpixel_merge(MergeArguments arguments, const Execution& execution) {
-  return run(arguments, execution, ops_for(execution).merge);
-}
-
-Fault region_features(FeatureArguments arguments, const Execution& execution) {
-  return run(arguments, execution, ops_for(execution).features);
-}
-
-Fault voronoi_tessellation(VoronoiArguments arguments, const Execution& execution) {
-  return run(arguments, execution, ops_for(execution).voronoi);
-}
+#define SPIT_DEFINE(Arguments, name) \
+  Fault run(Arguments arguments, const Execution& execution) { return checked_run(arguments, execution); }
+SPIT_EACH_OP(SPIT_DEFINE)
+#undef SPIT_DEFINE
 
 }  // namespace spit::native

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../kernels/arguments.hpp"
+#include "../kernels/contracts.hpp"
 
 namespace spit::native {
 
@@ -25,9 +25,12 @@ struct Op {
 
 struct OpTable {
   const char* name;
-  Op<MergeArguments> merge;
-  Op<FeatureArguments> features;
-  Op<VoronoiArguments> voronoi;
+  ForOps<Op> ops;
+
+  template <class Arguments>
+  const Op<Arguments>& of() const {
+    return std::get<Op<Arguments>>(ops);
+  }
 };
 
 extern const OpTable kPortableOps;

@@ -1,9 +1,9 @@
 #include "info.hpp"
 
-#include "../kernels/contraction.hpp"
-#include "../kernels/kernel_weights.hpp"
-#include "../kernels/validation.hpp"
-#include "../kernels/voronoi.hpp"
+#include "../kernels/common/validation.hpp"
+#include "../kernels/features/kernel_weights.hpp"
+#include "../kernels/merge/contraction.hpp"
+#include "../kernels/voronoi/voronoi_tessellation.hpp"
 #include "dispatch.hpp"
 #include "thread_pool.hpp"
 

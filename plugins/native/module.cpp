@@ -1,12 +1,12 @@
 // Python module _native: numpy arrays in, numpy arrays out, without copies and without the GIL.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-#include <memory>
-#include <stdexcept>
+#include <new>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "dispatch.hpp"
@@ -19,8 +19,6 @@ namespace spit::native {
 namespace {
 
 using Array = nb::ndarray<nb::ro, nb::device::cpu>;
-template <class T>
-using Output = nb::ndarray<nb::numpy, T>;
 
 std::string shape_of(const Array& array) {
   std::string text = "[";
@@ -41,6 +39,10 @@ struct Argument {
   }
 };
 
+void raise_fault(const Fault& fault, const char* op) {
+  if (fault) throw nb::value_error((std::string(op) + ": " + text_of(fault)).c_str());
+}
+
 void require_contiguous(const Array& array, Argument argument) {
   std::int64_t expected = 1;
   for (std::size_t i = array.ndim(); i-- > 0;) {
@@ -49,49 +51,12 @@ void require_contiguous(const Array& array, Argument argument) {
   }
 }
 
-template <class T>
-const T* checked(const Array& array, const std::vector<std::size_t>& shape, const char* type, Argument argument) {
-  if (array.dtype() != nb::dtype<T>()) argument.bad_type(std::string("must be ") + type);
-  std::string expected;
-  bool same = array.ndim() == shape.size();
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    same = same && array.shape(i) == shape[i];
-    expected += (i ? ", " : "") + std::to_string(shape[i]);
-  }
-  if (!same) argument.bad_value("must be [" + expected + "], not " + shape_of(array));
-  require_contiguous(array, argument);
-  return static_cast<const T*>(array.data());
+nb::dlpack::dtype type_of(Type type) {
+  if (type == Type::kInt32) return nb::dtype<std::int32_t>();
+  return type == Type::kInt64 ? nb::dtype<std::int64_t>() : nb::dtype<float>();
 }
 
-PixelKind pixel_kind(const std::string& pixels, const char* op) {
-  if (pixels == "uint8") return PixelKind::kUint8;
-  if (pixels == "unit") return PixelKind::kUnit;
-  if (pixels == "imagenet") return PixelKind::kImagenet;
-  Argument{op, "pixels"}.bad_value("must be uint8, unit or imagenet, not '" + pixels + "'");
-}
-
-void raise_fault(const Fault& fault, const char* op) {
-  if (!fault) return;
-  char value[32];
-  std::snprintf(value, sizeof value, "%.17g", fault.value);
-  Argument{op, fault.argument}.bad_value(std::string("must be ") + fault.expected + ", not " + value);
-}
-
-Images checked_images(const Array& images, const std::string& pixels, const char* op) {
-  const Argument argument{op, "images"};
-  const bool bytes = images.dtype() == nb::dtype<std::uint8_t>();
-  if (!bytes && images.dtype() != nb::dtype<float>()) argument.bad_type("must be uint8 or float32");
-  if (images.ndim() != 4 || images.shape(1) != 3) argument.bad_value("must be [B, 3, H, W], not " + shape_of(images));
-  const Fault fault = check_extent(images.shape(0), images.shape(2), images.shape(3));
-  raise_fault(fault, op);
-  require_contiguous(images, argument);
-  return {images.data(),
-          bytes,
-          pixel_kind(pixels, op),
-          static_cast<int>(images.shape(0)),
-          static_cast<int>(images.shape(2)),
-          static_cast<int>(images.shape(3))};
-}
+const char* name_of(Type type) { return type == Type::kInt32 ? "int32" : type == Type::kInt64 ? "int64" : "float32"; }
 
 Execution checked_execution(int threads, const std::string& executor, std::uint64_t seed, const char* op) {
   if (threads < 0 || threads > 256) {
@@ -104,35 +69,6 @@ Execution checked_execution(int threads, const std::string& executor, std::uint6
     Argument{op, "executor"}.bad_value("must be threads or shuffled, not '" + executor + "'");
   }
   return execution;
-}
-
-template <class T>
-Output<T> allocate(std::initializer_list<std::size_t> shape) {
-  std::size_t count = 1;
-  for (const std::size_t size : shape) count *= size;
-  std::unique_ptr<T[]> data(new T[count]);
-  nb::capsule owner(data.get(), [](void* p) noexcept { delete[] static_cast<T*>(p); });
-  return Output<T>(data.release(), shape, owner);
-}
-
-using LabelsAndCounts = std::pair<Output<std::int32_t>, Output<std::int32_t>>;
-
-LabelsAndCounts py_superpixel_merge(const Array& images, const std::string& pixels, int levels, double compactness,
-                                    double final_threshold, int threads, const std::string& executor,
-                                    std::uint64_t seed) {
-  const char* op = "superpixel_merge";
-  const Images checked = checked_images(images, pixels, op);
-  const Execution execution = checked_execution(threads, executor, seed, op);
-  auto labels = allocate<std::int32_t>({images.shape(0), images.shape(2), images.shape(3)});
-  auto counts = allocate<std::int32_t>({images.shape(0)});
-  const MergeArguments arguments{checked, levels, compactness, final_threshold, labels.data(), counts.data(), nullptr};
-  Fault fault;
-  {
-    const nb::gil_scoped_release release;
-    fault = superpixel_merge(arguments, execution);
-  }
-  raise_fault(fault, op);
-  return {labels, counts};
 }
 
 // Labels of every image must be 0...count - 1, each present.
@@ -164,62 +100,124 @@ void check_labels(const std::int32_t* labels, const std::int32_t* counts, int ba
   }
 }
 
-Output<float> py_region_features(const Array& images, const Array& labels, const Array& counts,
-                                 const std::string& pixels, int max_tokens, int bins, double sigma, bool gradient,
-                                 const std::string& interpolation, int threads, const std::string& executor,
-                                 std::uint64_t seed) {
-  const char* op = "region_features";
-  const Images in = checked_images(images, pixels, op);
-  const Execution execution = checked_execution(threads, executor, seed, op);
-  const std::size_t batch = images.shape(0);
-  const auto* label_data =
-      checked<std::int32_t>(labels, {batch, images.shape(2), images.shape(3)}, "int32", {op, "labels"});
-  const auto* count_data = checked<std::int32_t>(counts, {batch}, "int32", {op, "counts"});
-  if (interpolation != "bilinear" && interpolation != "nearest") {
-    Argument{op, "interpolation"}.bad_value("must be bilinear or nearest, not '" + interpolation + "'");
+// The sizes of the batch, from the inputs in which they stand first, and from attributes.
+template <class Arguments>
+Extent extent_of(const std::vector<Array>& inputs, const Arguments& arguments) {
+  using C = Contract<Arguments>;
+  Extent extent{-1, C::size(arguments, kHeight), C::size(arguments, kWidth)};
+  bool found[3] = {};
+  std::size_t i = 0;
+  for (const Port& port : C::kInputs) {
+    const Array& array = inputs[i++];
+    for (int axis = 0; axis < port.rank && array.ndim() == static_cast<std::size_t>(port.rank); ++axis) {
+      const int symbol = -1 - port.dims[axis];
+      if (symbol < 0 || symbol > 2 || found[symbol]) continue;
+      found[symbol] = true;
+      (symbol == 0   ? extent.batch
+       : symbol == 1 ? extent.height
+                     : extent.width) = static_cast<std::int64_t>(array.shape(static_cast<std::size_t>(axis)));
+    }
   }
-  check_labels(label_data, count_data, in.batch, static_cast<std::int64_t>(in.height) * in.width, op);
-  FeatureArguments arguments{in,
-                             label_data,
-                             count_data,
-                             max_tokens,
-                             bins,
-                             sigma,
-                             gradient,
-                             interpolation == "nearest" ? Interpolation::kNearest : Interpolation::kBilinear,
-                             TokenType::kFloat32,
-                             nullptr,
-                             nullptr};
-  float none = 0.0f;
-  arguments.tokens = &none;
-  raise_fault(check(arguments), op);  // before the output is as large as they say
-  const std::size_t row = static_cast<std::size_t>(bins) * bins * (gradient ? 5 : 4);
-  auto tokens = allocate<float>({batch, static_cast<std::size_t>(max_tokens), row});
-  arguments.tokens = tokens.data();
-  const nb::gil_scoped_release release;
-  region_features(arguments, execution);
-  return tokens;
+  return extent;
 }
 
-LabelsAndCounts py_voronoi_tessellation(const Array& seeds, std::int64_t height, std::int64_t width, int threads,
-                                        const std::string& executor, std::uint64_t seed) {
-  const char* op = "voronoi_tessellation";
-  const std::size_t batch = seeds.ndim() == 1 ? seeds.shape(0) : 0;
-  const auto* seed_data = checked<std::int64_t>(seeds, {batch}, "int64", {op, "seeds"});
-  const Execution execution = checked_execution(threads, executor, seed, op);
-  raise_fault(check_extent(static_cast<std::int64_t>(batch), height, width), op);
-  auto labels = allocate<std::int32_t>({batch, static_cast<std::size_t>(height), static_cast<std::size_t>(width)});
-  auto counts = allocate<std::int32_t>({batch});
-  const VoronoiArguments arguments{seed_data,
-                                   static_cast<int>(batch),
-                                   static_cast<int>(height),
-                                   static_cast<int>(width),
-                                   labels.data(),
-                                   counts.data(),
-                                   nullptr};
-  const nb::gil_scoped_release release;
-  voronoi_tessellation(arguments, execution);
-  return {labels, counts};
+template <class Arguments>
+void check_input(const Array& array, const Port& port, const Arguments& arguments) {
+  const Argument argument{Contract<Arguments>::kName, port.name};
+  bool same = array.ndim() == static_cast<std::size_t>(port.rank);
+  std::string expected;
+  for (int axis = 0; axis < port.rank; ++axis) {
+    const std::int64_t size = Contract<Arguments>::size(arguments, port.dims[axis]);
+    same = same && static_cast<std::int64_t>(array.shape(static_cast<std::size_t>(axis))) == size;
+    expected += (axis ? ", " : "") + std::to_string(size);
+  }
+  if (!same) argument.bad_value("must be [" + expected + "], not " + shape_of(array));
+  require_contiguous(array, argument);
+}
+
+void attach(SpitImages& images, const Array& array, Argument argument, Type) {
+  const bool bytes = array.dtype() == nb::dtype<std::uint8_t>();
+  if (!bytes && array.dtype() != nb::dtype<float>()) argument.bad_type("must be uint8 or float32");
+  images.data = array.data();
+  images.type = bytes ? SPIT_UINT8 : SPIT_FLOAT32;
+}
+template <class T>
+void attach(const T*& pointer, const Array& array, Argument argument, Type type) {
+  if (array.dtype() != type_of(type)) argument.bad_type(std::string("must be ") + name_of(type));
+  pointer = static_cast<const T*>(array.data());
+}
+
+template <class Arguments>
+void attach_inputs(Arguments& arguments, const std::vector<Array>& inputs) {
+  using C = Contract<Arguments>;
+  if (inputs.size() != std::size(C::kInputs)) throw nb::value_error("wrong number of inputs");
+  std::size_t i = 0;
+  C::inputs(arguments, [&](const Port& port, auto& pointer) {
+    attach(pointer, inputs[i++], Argument{C::kName, port.name}, port.type);
+  });
+  const Array& first = inputs[0];
+  if (C::kHasImages && (first.ndim() != 4 || first.shape(1) != 3)) {
+    Argument{C::kName, "images"}.bad_value("must be [B, 3, H, W], not " + shape_of(first));
+  }
+  const Extent extent = extent_of(inputs, arguments);
+  raise_fault(check_extent(extent), C::kName);
+  set_extent(arguments, extent);
+  i = 0;
+  for (const Port& port : C::kInputs) check_input(inputs[i++], port, arguments);
+  raise_fault(check_sizes(arguments), C::kName);  // before the outputs are as large as they say
+}
+
+// Tokens are float32 here, whatever else they can be elsewhere.
+template <class Arguments>
+nb::object allocate(const Arguments& arguments, const Port& port, void*& data) {
+  std::vector<std::size_t> shape;
+  for (int axis = 0; axis < port.rank; ++axis) {
+    shape.push_back(static_cast<std::size_t>(Contract<Arguments>::size(arguments, port.dims[axis])));
+  }
+  const std::int64_t size = port.type == Type::kInt64 ? 8 : 4;
+  data = ::operator new(static_cast<std::size_t>(elements_of(arguments, port) * size));
+  nb::capsule owner(data, [](void* p) noexcept { ::operator delete(p); });
+  return nb::cast(nb::ndarray<nb::numpy>(data, shape.size(), shape.data(), owner, nullptr, type_of(port.type)));
+}
+
+template <class Arguments>
+nb::object call(const std::vector<Array>& inputs, const std::vector<double>& values, const Execution& execution) {
+  using C = Contract<Arguments>;
+  Arguments arguments{};
+  if (values.size() != std::size(C::kFields)) throw nb::value_error("wrong number of attributes");
+  std::size_t i = 0;
+  C::fields(arguments, [&](const Field& field, auto& value) {
+    raise_fault(check_field(field, values[i]), C::kName);
+    value = static_cast<std::remove_reference_t<decltype(value)>>(values[i++]);
+  });
+  attach_inputs(arguments, inputs);
+  if constexpr (std::is_same_v<Arguments, SpitFeatures>) {
+    check_labels(arguments.labels, arguments.counts, arguments.images.batch,
+                 std::int64_t{arguments.images.height} * arguments.images.width, C::kName);
+  }
+  nb::list outputs;
+  C::outputs(arguments, [&](const Port& port, auto& pointer) {
+    void* data = nullptr;
+    outputs.append(allocate(arguments, port, data));
+    pointer = static_cast<std::remove_reference_t<decltype(pointer)>>(data);
+  });
+  Fault fault;
+  {
+    const nb::gil_scoped_release release;
+    fault = run(arguments, execution);
+  }
+  raise_fault(fault, C::kName);
+  return nb::tuple(outputs);
+}
+
+nb::object call_named(const std::string& op, const std::vector<Array>& inputs, const std::vector<double>& values,
+                      int threads, const std::string& executor, std::uint64_t seed) {
+  const Execution execution = checked_execution(threads, executor, seed, op.c_str());
+#define SPIT_CALL(Arguments, name) \
+  if (op == Contract<Arguments>::kName) return call<Arguments>(inputs, values, execution);
+  SPIT_EACH_OP(SPIT_CALL)
+#undef SPIT_CALL
+  throw nb::value_error(("there is no op " + op).c_str());
 }
 
 }  // namespace
@@ -227,12 +225,7 @@ LabelsAndCounts py_voronoi_tessellation(const Array& seeds, std::int64_t height,
 
 NB_MODULE(_native, m) {
   using namespace spit::native;
-  m.def("superpixel_merge", &py_superpixel_merge, nb::arg("images"), nb::arg("pixels"), nb::arg("levels"),
-        nb::arg("compactness"), nb::arg("final_threshold"), nb::arg("threads"), nb::arg("executor"), nb::arg("seed"));
-  m.def("region_features", &py_region_features, nb::arg("images"), nb::arg("labels"), nb::arg("counts"),
-        nb::arg("pixels"), nb::arg("max_tokens"), nb::arg("bins"), nb::arg("sigma"), nb::arg("gradient"),
-        nb::arg("interpolation"), nb::arg("threads"), nb::arg("executor"), nb::arg("seed"));
-  m.def("voronoi_tessellation", &py_voronoi_tessellation, nb::arg("seeds"), nb::arg("height"), nb::arg("width"),
-        nb::arg("threads"), nb::arg("executor"), nb::arg("seed"));
+  m.def("call", &call_named, nb::arg("op"), nb::arg("inputs"), nb::arg("attributes"), nb::arg("threads"),
+        nb::arg("executor"), nb::arg("seed"));
   m.def("info", &info);
 }

@@ -1,63 +1,39 @@
 // The ops on one kind of executor.
 #pragma once
 
-#include "../kernels/pixel_dispatch.hpp"
-#include "../kernels/region_features.hpp"
-#include "../kernels/superpixel_merge.hpp"
-#include "../kernels/voronoi.hpp"
+#include <tuple>
+#include <type_traits>
+
+#include "../kernels/common/pixel_dispatch.hpp"
+#include "../kernels/op_kernels.hpp"
 #include "execution.hpp"
 
 SPIT_NAMESPACE_BEGIN
 
+// Of an output whose type is an attribute.
+inline std::int64_t element_bytes(const SpitFeatures& a) { return a.token_type == SPIT_TOKEN_TYPE_FLOAT32 ? 4 : 2; }
+
 // Images of a batch go one after the other through one image's workspace, which stays in cache.
-inline Images one_image(Images images, int image) {
-  const std::int64_t values = std::int64_t{3} * images.height * images.width * image;
-  images.data = static_cast<const char*>(images.data) + values * (images.bytes ? 1 : 4);
-  images.batch = 1;
-  return images;
-}
-
-inline MergeArguments one_image(MergeArguments a, int image) {
-  const std::int64_t pixels = static_cast<std::int64_t>(a.images.height) * a.images.width;
-  a.images = one_image(a.images, image);
-  a.labels += image * pixels;
-  a.counts += image;
+template <class Arguments>
+Arguments one_image(Arguments a, int image) {
+  using C = Contract<Arguments>;
+  const Arguments& batch = a;
+  const auto advance = [&](const Port& port, auto& pointer) {
+    const std::int64_t skipped = image * elements_of(batch, port, true);
+    if constexpr (std::is_same_v<decltype(pointer), SpitImages&>) {
+      pointer.data = static_cast<const char*>(pointer.data) + skipped * (pointer.type == SPIT_UINT8 ? 1 : 4);
+    } else if constexpr (std::is_same_v<decltype(pointer), void*&>) {
+      pointer = static_cast<char*>(pointer) + skipped * element_bytes(batch);
+    } else {
+      pointer += skipped;
+    }
+  };
+  C::inputs(a, advance);
+  C::outputs(a, advance);
+  Extent extent = extent_of(a);
+  extent.batch = 1;
+  set_extent(a, extent);
   return a;
-}
-
-inline FeatureArguments one_image(FeatureArguments a, int image) {
-  const std::int64_t pixels = static_cast<std::int64_t>(a.images.height) * a.images.width;
-  const std::int64_t row = std::int64_t{a.bins} * a.bins * (a.gradient ? 5 : 4);
-  a.images = one_image(a.images, image);
-  a.labels += image * pixels;
-  a.counts += image;
-  const std::int64_t bytes = a.token_type == TokenType::kFloat32 ? 4 : 2;
-  a.tokens = static_cast<char*>(a.tokens) + image * a.max_tokens * row * bytes;
-  return a;
-}
-
-inline VoronoiArguments one_image(VoronoiArguments a, int image) {
-  a.labels += image * static_cast<std::int64_t>(a.height) * a.width;
-  a.counts += image;
-  a.seeds += image;
-  a.batch = 1;
-  return a;
-}
-
-inline int batch_of(const MergeArguments& a) { return a.images.batch; }
-inline int batch_of(const FeatureArguments& a) { return a.images.batch; }
-inline int batch_of(const VoronoiArguments& a) { return a.batch; }
-
-inline std::size_t bytes_of(const MergeArguments& a) { return lay_out_merge(a).bytes; }
-inline std::size_t bytes_of(const FeatureArguments& a) {
-  std::size_t bytes = 0;
-  lay_out_features(a, bytes);
-  return bytes;
-}
-inline std::size_t bytes_of(const VoronoiArguments& a) {
-  std::size_t bytes = 0;
-  lay_out_voronoi(a, bytes);
-  return bytes;
 }
 
 inline const ContrastTable* contrast_table() {
@@ -66,17 +42,13 @@ inline const ContrastTable* contrast_table() {
   return filled ? &table : nullptr;
 }
 
-template <class Executor>
-void run_one(Executor& executor, const MergeArguments& a) {
-  with_pixels(a.images, contrast_table(), [&](const auto& pixels) { superpixel_merge(executor, a, pixels); });
-}
-template <class Executor>
-void run_one(Executor& executor, const FeatureArguments& a) {
-  with_pixels(a.images, contrast_table(), [&](const auto& pixels) { region_features(executor, a, pixels); });
-}
-template <class Executor>
-void run_one(Executor& executor, const VoronoiArguments& a) {
-  voronoi_tessellation(executor, a);
+template <class Executor, class Arguments>
+void run_one(Executor& executor, const Arguments& a) {
+  if constexpr (Contract<Arguments>::kHasImages) {
+    with_pixels(a.images, contrast_table(), [&](const auto& pixels) { run_op(executor, a, pixels); });
+  } else {
+    run_op(executor, a);
+  }
 }
 
 // The executor's scratch comes first; what follows it must be aligned as the op expects.
@@ -91,13 +63,13 @@ template <class Executor, class Arguments>
 std::size_t bytes(const Arguments& arguments, const native::Execution& execution) {
   Arguments one = one_image(arguments, 0);
   one.workspace = nullptr;
-  return scratch_bytes<Executor>(execution) + bytes_of(one);
+  return scratch_bytes<Executor>(execution) + workspace_bytes(one);
 }
 
 template <class Executor, class Arguments>
 void run(const Arguments& arguments, const native::Execution& execution) {
   Executor executor(execution, arguments.workspace);
-  for (int image = 0; image < batch_of(arguments); ++image) {
+  for (int image = 0; image < extent_of(arguments).batch; ++image) {
     Arguments one = one_image(arguments, image);
     one.workspace = static_cast<char*>(arguments.workspace) + scratch_bytes<Executor>(execution);
     run_one(executor, one);
@@ -108,8 +80,17 @@ template <class Executor, class Arguments>
 constexpr native::Op<Arguments> op{bytes<Executor, Arguments>, run<Executor, Arguments>};
 
 template <class Executor>
+struct Ops {
+  template <class... Arguments>
+  static constexpr std::tuple<native::Op<Arguments>...> of(const std::tuple<native::Op<Arguments>...>&) {
+    return {op<Executor, Arguments>...};
+  }
+  static constexpr ForOps<native::Op> all = of(ForOps<native::Op>{});
+};
+
+template <class Executor>
 constexpr native::OpTable op_table(const char* name) {
-  return {name, op<Executor, MergeArguments>, op<Executor, FeatureArguments>, op<Executor, VoronoiArguments>};
+  return {name, Ops<Executor>::all};
 }
 
 SPIT_NAMESPACE_END

@@ -3,8 +3,8 @@
 // If results depended on any order, some seed would show it.
 #pragma once
 
-#include "../kernels/memory.hpp"
-#include "../kernels/vertex_features.hpp"
+#include "../kernels/common/memory.hpp"
+#include "../kernels/merge/vertex_features.hpp"
 #include "execution.hpp"
 #include "fibres.hpp"
 

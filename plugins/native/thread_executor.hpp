@@ -2,8 +2,8 @@
 // that most of what a thread touches is its own.
 #pragma once
 
-#include "../kernels/memory.hpp"
-#include "../kernels/vertex_features.hpp"
+#include "../kernels/common/memory.hpp"
+#include "../kernels/merge/vertex_features.hpp"
 #include "execution.hpp"
 #include "thread_pool.hpp"
 

@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "creator.hpp"
-#include "ops.hpp"
 
 namespace spit::tensorrt {
 namespace {
@@ -62,9 +61,11 @@ void log_error(const char* op, const char* what) noexcept {
 }
 
 void log_fault(const char* op, const Fault& fault) noexcept {
-  char text[256];
-  std::snprintf(text, sizeof text, "%s must be %s, not %.10g", fault.argument, fault.expected, fault.value);
-  log_error(op, text);
+  try {
+    log_error(op, text_of(fault).c_str());
+  } catch (const std::bad_alloc&) {
+    log_error(op, fault.argument);
+  }
 }
 
 }  // namespace spit::tensorrt
@@ -75,11 +76,10 @@ SPIT_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { spit::tensor
 
 SPIT_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   using namespace spit::tensorrt;
-  static Creator<SuperpixelMergeOp> superpixel_merge;
-  static Creator<RegionFeaturesOp> region_features;
-  static Creator<VoronoiTessellationOp> voronoi_tessellation;
-  static nvinfer1::IPluginCreatorInterface* const creators[] = {&superpixel_merge, &region_features,
-                                                                &voronoi_tessellation};
-  count = 3;
+#define SPIT_CREATOR(Arguments, name) static Creator<Arguments> name;
+  SPIT_EACH_OP(SPIT_CREATOR)
+#define SPIT_ADDRESS(Arguments, name) &name,
+  static nvinfer1::IPluginCreatorInterface* const creators[] = {SPIT_EACH_OP(SPIT_ADDRESS)};
+  count = static_cast<std::int32_t>(std::size(creators));
   return creators;
 }

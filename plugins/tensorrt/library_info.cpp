@@ -2,8 +2,7 @@
 #include <NvInferVersion.h>
 #include <cuda_runtime_api.h>
 
-#include "contract_tables.hpp"
-#include "tokenizer_api.h"
+#include "../kernels/contracts.hpp"
 
 #define SPIT_TEXT_OF(x) #x
 #define SPIT_TEXT(x) SPIT_TEXT_OF(x)

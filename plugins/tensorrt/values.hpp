@@ -5,11 +5,23 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <string>
 
-#include "contract.hpp"
+#include "../kernels/contracts.hpp"
 
 namespace spit::tensorrt {
+
+constexpr int kMostFields = 8;
+
+// The fields of a contract.
+struct FieldTable {
+  const Field* fields;
+  int count;
+};
+
+template <class Arguments>
+constexpr FieldTable kTable{Contract<Arguments>::kFields, static_cast<int>(std::size(Contract<Arguments>::kFields))};
 
 // Numbers by the fields of a contract; for a choice, its index.
 class Values {
@@ -24,12 +36,12 @@ class Values {
 
 // Reads fields, of which those that are not required may be missing. Returns what is wrong with them,
 // or nothing.
-std::string read_values(const OpContract& contract, const nvinfer1::PluginFieldCollection* given, Values& values);
+std::string read_values(FieldTable table, const nvinfer1::PluginFieldCollection* given, Values& values);
 
 // Names and types of a contract's fields, for a creator; or with values, for serialisation.
 class Fields {
  public:
-  explicit Fields(const OpContract& contract, const Values* values = nullptr);
+  explicit Fields(FieldTable table, const Values* values = nullptr);
   Fields(const Fields&) = delete;
   Fields& operator=(const Fields&) = delete;
 

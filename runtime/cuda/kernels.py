@@ -1,21 +1,38 @@
 """The tokenizer's kernels through the plain C functions of the plugin library.
 
-The structures are those of ``plugins/tensorrt/tokenizer_api.h``: nothing there allocates, waits or
-needs TensorRT.
+The structures are those of ``plugins/kernels/tokenizer_api.h``, from the same contracts: nothing
+there allocates, waits or needs TensorRT.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from ctypes import c_double, c_int32, c_size_t, c_void_p
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from spit_edge.base.contracts import (
+    REGION_FEATURES,
+    SUPERPIXEL_MERGE,
+    VORONOI_TESSELLATION,
+    Contract,
+)
+from spit_edge.plugins.generate import members, snake
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 
-PIXELS = {"uint8": 0, "unit": 1, "imagenet": 2}
-INTERPOLATIONS = {"bilinear": 0, "nearest": 1}
-FLOAT32 = 0
+_C_TYPES = {"int32_t": c_int32, "double": c_double}
+
+
+def _numbers(contract: Contract, name: str) -> dict[str, int]:
+    """Choices of an attribute as the C functions count them."""
+    (field,) = (field for field in contract.fields if field.name == name)
+    return {choice: number for number, choice in enumerate(field.choices)}
+
+
+PIXELS = _numbers(SUPERPIXEL_MERGE, "pixels")
+INTERPOLATIONS = _numbers(REGION_FEATURES, "interpolation")
+FLOAT32 = _numbers(REGION_FEATURES, "token_type")["float32"]
 """SpitFeatures.token_type of rows in float32."""
 
 
@@ -32,72 +49,57 @@ class SpitImages(ctypes.Structure):
     )
 
 
+def _fields(contract: Contract) -> Sequence[tuple[str, Any]]:
+    """The members of the structure of an op's arguments."""
+
+    def kind(c_type: str) -> Any:
+        if c_type == "SpitImages":
+            return SpitImages
+        return c_void_p if c_type.endswith("*") else _C_TYPES[c_type]
+
+    return [(name, kind(c_type)) for c_type, name, _ in members(contract)]
+
+
 class SpitMerge(ctypes.Structure):
     """Arguments of SuperpixelMerge."""
 
-    _fields_ = (
-        ("images", SpitImages),
-        ("levels", c_int32),
-        ("compactness", c_double),
-        ("final_threshold", c_double),
-        ("labels", c_void_p),
-        ("counts", c_void_p),
-        ("workspace", c_void_p),
-    )
+    contract: ClassVar = SUPERPIXEL_MERGE
+    _fields_ = _fields(SUPERPIXEL_MERGE)
 
 
 class SpitFeatures(ctypes.Structure):
     """Arguments of RegionFeatures."""
 
-    _fields_ = (
-        ("images", SpitImages),
-        ("labels", c_void_p),
-        ("counts", c_void_p),
-        ("max_tokens", c_int32),
-        ("bins", c_int32),
-        ("sigma", c_double),
-        ("gradient", c_int32),
-        ("interpolation", c_int32),
-        ("token_type", c_int32),
-        ("tokens", c_void_p),
-        ("workspace", c_void_p),
-    )
+    contract: ClassVar = REGION_FEATURES
+    _fields_ = _fields(REGION_FEATURES)
 
 
 class SpitVoronoi(ctypes.Structure):
     """Arguments of VoronoiTessellation."""
 
-    _fields_ = (
-        ("seeds", c_void_p),
-        ("batch", c_int32),
-        ("height", c_int32),
-        ("width", c_int32),
-        ("labels", c_void_p),
-        ("counts", c_void_p),
-        ("workspace", c_void_p),
-    )
+    contract: ClassVar = VORONOI_TESSELLATION
+    _fields_ = _fields(VORONOI_TESSELLATION)
 
 
+_INVALID = 1  # cudaErrorInvalidValue: of arguments that were refused
 Arguments = SpitMerge | SpitFeatures | SpitVoronoi
-_FUNCTIONS: dict[type[ctypes.Structure], str] = {
-    SpitMerge: "spit_superpixel_merge",
-    SpitFeatures: "spit_region_features",
-    SpitVoronoi: "spit_voronoi_tessellation",
-}
 
 
 class TokenizerLibrary:
     """The functions of a loaded library."""
 
     def __init__(self, library: Any) -> None:
-        self._run, self._size = {}, {}
-        for kind, name in _FUNCTIONS.items():
+        self._run: dict[type[ctypes.Structure], Callable[..., int]] = {}
+        self._size: dict[type[ctypes.Structure], Callable[..., int]] = {}
+        for kind in (SpitMerge, SpitFeatures, SpitVoronoi):
+            name = f"spit_{snake(kind.contract.name)}"
             run, size = getattr(library, name), getattr(library, f"{name}_workspace")
             run.argtypes, run.restype = (ctypes.POINTER(kind), c_void_p), c_int32
             size.argtypes, size.restype = (ctypes.POINTER(kind),), c_size_t
             self._run[kind], self._size[kind] = run, size
-        self._text = library.spit_status_text
+        self._text, self._fault = library.spit_status_text, library.spit_fault_text
         self._text.argtypes, self._text.restype = (c_int32,), ctypes.c_char_p
+        self._fault.argtypes, self._fault.restype = (), ctypes.c_char_p
 
     @classmethod
     def load(cls, path: Path) -> TokenizerLibrary:
@@ -111,12 +113,14 @@ class TokenizerLibrary:
         """Bytes of workspace that a run needs; ExecutionError if an argument is out of range."""
         size = int(self._size[type(arguments)](ctypes.byref(arguments)))
         if not size:
-            raise ExecutionError(f"{_FUNCTIONS[type(arguments)]}: an argument is out of range")
+            raise ExecutionError(self._fault().decode(errors="replace"))
         return size
 
     def enqueue(self, arguments: Arguments, stream: int) -> None:
         """Give ``stream`` one run; ExecutionError if an argument or a launch is bad."""
         status = self._run[type(arguments)](ctypes.byref(arguments), stream)
+        if status == _INVALID:
+            raise ExecutionError(self._fault().decode(errors="replace"))
         if status:
-            name = _FUNCTIONS[type(arguments)]
-            raise ExecutionError(f"{name}: {self._text(status).decode(errors='replace')}")
+            text = self._text(status).decode(errors="replace")
+            raise ExecutionError(f"{arguments.contract.name}: {text}")

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from spit_edge.base.contracts import MOST_PIXELS, REGION_FEATURES
 from spit_edge.base.errors import OptionError
 
 
@@ -71,11 +72,9 @@ SEED = Whole(0, 2**63 - 1)
 """What torch, the ops and their inputs in graphs take alike."""
 CLASSES = Whole(1, 1 << 20)
 """A head of more is a mistake: with 768 channels it has 3 GB."""
-TOKENS = Whole(1, 1 << 20)
+TOKENS = Whole(1, int(REGION_FEATURES.attribute("max_tokens").high))
 BATCH = Whole(1, 1 << 16)
-SIDE = Whole(1, 1 << 26)
-MOST_PIXELS = 1 << 26
-"""Of an image: the ops' sums are that wide."""
+SIDE = Whole(1, MOST_PIXELS)
 
 
 def checked_size(height: Any, width: Any) -> tuple[int, int]:

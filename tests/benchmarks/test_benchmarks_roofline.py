@@ -26,6 +26,7 @@ from benchmarks.kernel_traffic import (
 from benchmarks.photo import astronaut, batch_of
 from benchmarks.suite import Settings
 from spit_edge import plugins
+from spit_edge.base.contracts import REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.plugins.cuda_launches import Launch, OpRun
 from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 from spit_edge.spit_ref import exact
@@ -101,10 +102,10 @@ def test_phases_are_the_recorded_launches(recorder, size) -> None:
     images = batch_of(astronaut(size))
     counts = merge_counts(images)
     merge, features = merge_traffic(counts), feature_traffic(size * size, counts.vertices[-1], 0.05)
-    roofline.check_phases(merge, recorder.superpixel_merge(1, size, size))
-    roofline.check_phases(features, recorder.region_features(1, size, size, max_tokens=99))
+    roofline.check_phases(merge, recorder.record(SUPERPIXEL_MERGE, 1, size, size))
+    roofline.check_phases(features, recorder.record(REGION_FEATURES, 1, size, size, max_tokens=99))
     with pytest.raises(ValueError, match="launches"):
-        roofline.check_phases(merge, recorder.superpixel_merge(1, size, size, levels=3))
+        roofline.check_phases(merge, recorder.record(SUPERPIXEL_MERGE, 1, size, size, levels=3))
 
 
 def test_rows_of_the_sheet(recorder, monkeypatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from spit_edge.base.contracts import REGION_FEATURES, SUPERPIXEL_MERGE, VORONOI_TESSELLATION
 from spit_edge.plugins.__main__ import main
 from spit_edge.plugins.cuda_build import (
     ARCHITECTURES,
@@ -151,8 +152,8 @@ def test_launches_do_not_grow_with_the_batch(
     merges, features = (
         [run(batch).launches for batch in (1, 2, 8, 1000)]
         for run in (
-            lambda batch: recorder.superpixel_merge(batch, *size, compactness=compactness),
-            lambda batch: recorder.region_features(batch, *size),
+            lambda batch: recorder.record(SUPERPIXEL_MERGE, batch, *size, compactness=compactness),
+            lambda batch: recorder.record(REGION_FEATURES, batch, *size),
         )
     )
     assert {len(launches) for launches in merges} == {39}
@@ -163,9 +164,9 @@ def test_launches_do_not_grow_with_the_batch(
 
 def test_batches_beyond_the_grid_still_launch(recorder: LaunchRecorder) -> None:
     # The recorder fails on a grid that no GPU takes.
-    run = recorder.superpixel_merge(1 << 20, 32, 32)
+    run = recorder.record(SUPERPIXEL_MERGE, 1 << 20, 32, 32)
     assert {launch.blocks[1] for launch in run.launches} == {65535}
-    assert len(recorder.superpixel_merge(1, 8192, 8192).launches) == 39
+    assert len(recorder.record(SUPERPIXEL_MERGE, 1, 8192, 8192).launches) == 39
 
 
 def test_every_kernel_is_launched(ptx: str, recorder: LaunchRecorder) -> None:
@@ -177,11 +178,11 @@ def test_every_kernel_is_launched(ptx: str, recorder: LaunchRecorder) -> None:
 @pytest.mark.parametrize("side", [224, 1024, 2048])
 def test_workspace_is_as_documented(recorder: LaunchRecorder, side: int) -> None:
     pixels = side * side
-    assert recorder.superpixel_merge(3, side, side).workspace <= 82.4 * 3 * pixels
-    features = recorder.region_features(3, side, side, max_tokens=256, bins=16, gradient=True)
+    assert recorder.record(SUPERPIXEL_MERGE, 3, side, side).workspace <= 82.4 * 3 * pixels
+    features = recorder.record(REGION_FEATURES, 3, side, side, max_tokens=256, bins=16, gradient=1)
     exact = 3 * (12 * pixels + 256 * (20 + 8 * 256 * 2))
     assert exact <= features.workspace < exact + 3 * 256
-    assert recorder.voronoi_tessellation(3, side, side).workspace <= 4.4 * 3 * pixels
+    assert recorder.record(VORONOI_TESSELLATION, 3, side, side).workspace <= 4.4 * 3 * pixels
 
 
 def test_no_spills_on_one_architecture(resources: list[KernelResources]) -> None:

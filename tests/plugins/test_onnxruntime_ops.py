@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from spit_edge.base.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.plugins import onnxruntime_ops
-from spit_edge.plugins.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.plugins.onnxruntime_ops import captured_outputs, register_ops
 
 

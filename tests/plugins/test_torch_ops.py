@@ -10,7 +10,6 @@ from spit_edge.plugins import torch_ops
 from spit_edge.plugins.implementation import IMPLEMENTATIONS
 from spit_edge.plugins.native import ops
 from spit_edge.spit_ref import load_model, region_features, superpixel_merge
-from spit_edge.spit_ref.custom_ops import region_features_op, superpixel_merge_op
 from tests.conftest import GOLDENS
 
 
@@ -35,14 +34,14 @@ def test_ops_of_a_graph_match_their_definition_on_raw_values(pixels) -> None:
     raw[0, 0, :3, :3] = [np.nan, np.inf, -np.inf]
     options = {"pixels": pixels, "levels": 3, "compactness": 0.1, "final_threshold": 0.05}
     labels, counts = IMPLEMENTATIONS["SuperpixelMerge"](raw, **options)
-    wanted = superpixel_merge_op(torch.from_numpy(raw), **options)
+    wanted = superpixel_merge(torch.from_numpy(raw), **options)
     assert np.array_equal(labels, wanted[0]) and np.array_equal(counts, wanted[1])
     rows = {
         "pixels": pixels, "max_tokens": 9, "bins": 16, "sigma": 0.05, "gradient": 1,
         "interpolation": "nearest",
     }  # fmt: skip
     (tokens,) = IMPLEMENTATIONS["RegionFeatures"](raw, labels, counts, **rows)
-    wanted_tokens = region_features_op(torch.from_numpy(raw), *wanted, **rows)
+    wanted_tokens = region_features(torch.from_numpy(raw), *wanted, **rows)
     assert tokens.tobytes() == wanted_tokens.numpy().tobytes()
 
 

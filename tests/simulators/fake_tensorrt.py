@@ -228,6 +228,7 @@ class FakeLibrary:
             setattr(self, f"spit_{op}", _Function(self._enqueue))
             setattr(self, f"spit_{op}_workspace", _Function(self._workspace))
         self.spit_status_text = _Function(lambda status: f"simulated {status}".encode())
+        self.spit_fault_text = _Function(lambda: b"simulated fault")
 
     def _workspace(self, reference: Any) -> int:
         return self.host.workspace(reference._obj) if self.host else SCRATCH

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from spit_edge.spit_ref import load_model, region_features, superpixel_merge
-from spit_edge.spit_ref.custom_ops import region_features_op, superpixel_merge_op
 from spit_edge.spit_ref.image_input import checked_images, dense_labels
 from spit_edge.spit_ref.tokenizer import Tokenizer
 from spit_edge.spit_ref.zoo import model_config
@@ -105,10 +104,10 @@ def test_ops_of_a_graph_give_a_result_for_any_pixels(pixels: Any) -> None:
     images[0, 0, :4] = float("nan")
     images[0, 1, 4:8] = float("inf")
     images[0, 2, 8:] = -1e30
-    labels, counts = superpixel_merge_op(
+    labels, counts = superpixel_merge(
         images, pixels=pixels, levels=4, compactness=0.1, final_threshold=0.0
     )
-    tokens = region_features_op(
+    tokens = region_features(
         images,
         labels,
         counts,
@@ -128,11 +127,9 @@ def test_ops_of_a_graph_compute_what_the_functions_compute() -> None:
     labels, counts = superpixel_merge(images, compactness=0.1)
     tokens = region_features(images, labels, counts)
     for raw, pixels in ((images.float(), "uint8"), (images / torch.full((), 255.0), "unit")):
-        of_op = superpixel_merge_op(
-            raw, pixels=pixels, levels=4, compactness=0.1, final_threshold=0.0
-        )
+        of_op = superpixel_merge(raw, pixels=pixels, levels=4, compactness=0.1, final_threshold=0.0)
         assert torch.equal(of_op[0], labels) and torch.equal(of_op[1], counts)
-        rows = region_features_op(
+        rows = region_features(
             raw,
             labels,
             counts,

@@ -168,8 +168,3 @@ def test_pixels_that_are_no_colours_become_some(meaning: str) -> None:
     assert unit[0, 0, 0].tolist() == unit[0, 2, 0].tolist() == [0.0, 1.0, 0.0, 1.0, 0.0]
     features = pixel_features(unit)
     assert base_features(features).isfinite().all() and vertex_features(features).isfinite().all()
-
-
-def test_an_unknown_meaning_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown pixels 'bgr': choose uint8, unit or imagenet"):
-        unit_pixels(noise(2, 2), "bgr")  # type: ignore[arg-type]

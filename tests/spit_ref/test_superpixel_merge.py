@@ -241,11 +241,13 @@ def test_no_compactness_is_zero_compactness() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": -1}, "levels must be at least 0, not -1"),
+        ({"levels": -1}, r"levels must lie in \[0, 16\], not -1"),
+        ({"levels": 17}, r"levels must lie in \[0, 16\], not 17"),
+        ({"final_threshold": 9.0}, r"final_threshold must lie in \[0, 8\], not 9"),
         ({"compactness": -0.1}, r"compactness must lie in \[0, 1\], not -0.1"),
         ({"compactness": 1.5}, r"compactness must lie in \[0, 1\], not 1.5"),
         ({"compactness": float("nan")}, "compactness .* not nan"),
-        ({"final_threshold": -1.0}, "final_threshold must be finite and at least 0, not -1.0"),
+        ({"final_threshold": -1.0}, r"final_threshold must lie in \[0, 8\], not -1"),
         ({"final_threshold": float("inf")}, "final_threshold .* not inf"),
         ({"final_threshold": float("nan")}, "final_threshold .* not nan"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from spit_edge.plugins.contracts import DOMAIN
+from spit_edge.base.contracts import DOMAIN
 from spit_edge.runtime.backends.cpu.tokenizer import NativeTokenizer
 from spit_edge.runtime.backends.gpu.onnx_domain import with_domain
 from spit_edge.runtime.backends.onnxruntime_session import CPU, Provider, open_session, run_session

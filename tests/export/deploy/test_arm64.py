@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.export.__main__ import main
 from spit_edge.export.deploy import steps
 from spit_edge.export.deploy.package import write_sources
-from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.plugins.plugin_build import PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import read_library
 from spit_edge.runtime import Session

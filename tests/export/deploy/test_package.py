@@ -65,10 +65,12 @@ def test_sources_are_complete_and_reproducible(tmp_path) -> None:
     assert first.read_bytes() == second.read_bytes()
     with tarfile.open(first) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for needed in ("pyproject.toml", "CMakeLists.txt", "PKG-INFO", "plugins/kernels/launch.cu",
+    for needed in ("pyproject.toml", "CMakeLists.txt", "PKG-INFO",
+                   "plugins/kernels/executors/launch.cu",
                    "plugins/tensorrt/CMakeLists.txt", "runtime/data/imagenet1k.txt"):  # fmt: skip
         assert needed in names
     assert not any(name.endswith((".so", ".pyc")) for name in names)
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_what_is_refused(bundle: Path, make_bundle, tmp_path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as changed
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.install import pip_install
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.needs import check_needs, compute_needs
 from spit_edge.export.deploy.package import Package, PackedFile, make_package
 from spit_edge.export.deploy.plan import Plan, make_plan, misfit
 from spit_edge.export.deploy.target import DeployOptions, Facts, Gpu, facts_from
-from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.plugins.plugin_library import PluginLibrary
 from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle

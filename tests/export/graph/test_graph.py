@@ -8,12 +8,12 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from spit_edge.base.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.base.progress import Steps
 from spit_edge.export.build import build
 from spit_edge.export.graph.model import save_graph
 from spit_edge.export.graph.trunk import TrunkGraph
 from spit_edge.export.options import BuildOptions, default_budget
-from spit_edge.plugins.contracts import DOMAIN, REGION_FEATURES, SUPERPIXEL_MERGE
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import load_model
 from tests.conftest import GOLDENS

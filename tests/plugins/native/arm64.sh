@@ -12,9 +12,9 @@ for tool in cmake aarch64-linux-gnu-g++ qemu-aarch64-static; do
 done
 
 # Static, so that no arm64 system has to be at hand.
-cmake -S plugins -B build/arm64 -DSPIT_MODULE=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+cmake -S tests/plugins/native -B build/arm64 -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
   -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static
-cmake --build build/arm64 --target programs --parallel "$(nproc)"
+cmake --build build/arm64 --parallel "$(nproc)"
 OMP_WAIT_POLICY=passive PYTHONPATH=. "${PYTHON:-python3}" tests/plugins/native/op_hashes.py build/op_cases
 
 qemu-aarch64-static build/arm64/refused_arguments

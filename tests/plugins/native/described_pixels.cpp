@@ -1,11 +1,11 @@
 // The reader of the CUDA kernels and those of the CPU give the same bits for every type and kind of pixels.
-#include "../../plugins/kernels/described_pixels.hpp"
+#include "../../../plugins/kernels/common/described_pixels.hpp"
 
 #include <cstdio>
 #include <limits>
 #include <vector>
 
-#include "../../plugins/kernels/pixel_dispatch.hpp"
+#include "../../../plugins/kernels/common/pixel_dispatch.hpp"
 
 namespace {
 
@@ -28,7 +28,7 @@ int differences(const spit::DescribedPixels& described, const Pixels& expected) 
 }
 
 int differences(const void* data, bool bytes, spit::PixelKind kind, const spit::ContrastTable* table) {
-  const spit::Images images{data, bytes, kind, kBatch, kSide, kSide};
+  const SpitImages images{data, bytes ? SPIT_UINT8 : SPIT_FLOAT32, static_cast<int>(kind), kBatch, kSide, kSide};
   const auto described = spit::DescribedPixels::of(images);
   int found = -1;
   spit::with_pixels(images, table, [&](const auto& expected) {

@@ -2,12 +2,13 @@
 // program that sanitizers watch.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <thread>
 #include <vector>
 
-#include "../../plugins/native/dispatch.hpp"
+#include "../../../plugins/native/dispatch.hpp"
 
 namespace {
 
@@ -36,14 +37,14 @@ struct Options {
   int max_tokens;
   int bins;
   double sigma;
-  bool gradient;
-  Interpolation interpolation;
+  int gradient;
+  int interpolation;
 };
 
 constexpr Options kOptions[] = {
-    {4, 0.0, 0.0, 20, 8, 0.1, true, Interpolation::kBilinear},
-    {2, 0.1, 0.1, 1, 2, 1e-4, false, Interpolation::kNearest},
-    {0, 0.0, 0.05, 7, 17, 10.0, true, Interpolation::kNearest},
+    {4, 0.0, 0.0, 20, 8, 0.1, 1, SPIT_INTERPOLATION_BILINEAR},
+    {2, 0.1, 0.1, 1, 2, 1e-3, 0, SPIT_INTERPOLATION_NEAREST},
+    {0, 0.0, 0.05, 7, 17, 10.0, 1, SPIT_INTERPOLATION_NEAREST},
 };
 
 std::uint32_t next(std::uint32_t& state) {
@@ -61,7 +62,13 @@ void make_strange(std::vector<std::int32_t>& labels, std::vector<std::int32_t>& 
   for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = kCounts[(labels.size() + i) % 4];
 }
 
-Result run(const Images& images, const Options& o, const Execution& execution) {
+void require(const Fault& fault) {
+  if (!fault) return;
+  std::fprintf(stderr, "%s\n", text_of(fault).c_str());
+  std::exit(2);
+}
+
+Result results(const SpitImages& images, const Options& o, const Execution& execution) {
   const std::size_t pixels = static_cast<std::size_t>(images.height) * images.width, batch = images.batch;
   Result r;
   r.labels.resize(batch * pixels);
@@ -70,21 +77,21 @@ Result run(const Images& images, const Options& o, const Execution& execution) {
   r.cell_counts.resize(batch);
   r.tokens.resize(batch * o.max_tokens * o.bins * o.bins * (o.gradient ? 5 : 4));
   r.strange_tokens.resize(r.tokens.size());
-  superpixel_merge({images, o.levels, o.compactness, o.threshold, r.labels.data(), r.counts.data(), nullptr},
-                   execution);
-  FeatureArguments features{images,     r.labels.data(), r.counts.data(),     o.max_tokens,    o.bins, o.sigma,
-                            o.gradient, o.interpolation, TokenType::kFloat32, r.tokens.data(), nullptr};
-  region_features(features, execution);
+  require(run(SpitMerge{images, o.levels, o.compactness, o.threshold, r.labels.data(), r.counts.data(), nullptr},
+              execution));
+  SpitFeatures features{images,     r.labels.data(), r.counts.data(),         o.max_tokens,    o.bins, o.sigma,
+                        o.gradient, o.interpolation, SPIT_TOKEN_TYPE_FLOAT32, r.tokens.data(), nullptr};
+  require(run(features, execution));
   std::vector<std::int32_t> labels(batch * pixels), counts(batch);
   make_strange(labels, counts);
   features.labels = labels.data();
   features.counts = counts.data();
   features.tokens = r.strange_tokens.data();
-  region_features(features, execution);
+  require(run(features, execution));
   std::vector<std::int64_t> seeds(batch, -3);
-  voronoi_tessellation(
-      {seeds.data(), images.batch, images.height, images.width, r.cells.data(), r.cell_counts.data(), nullptr},
-      execution);
+  require(run(SpitVoronoi{seeds.data(), images.batch, images.height, images.width, r.cells.data(), r.cell_counts.data(),
+                          nullptr},
+              execution));
   return r;
 }
 
@@ -92,7 +99,7 @@ Result run(const Images& images, const Options& o, const Execution& execution) {
 struct Image {
   std::vector<std::uint8_t> bytes;
   std::vector<float> floats;
-  Images images;
+  SpitImages images;
 
   Image(PixelKind kind, int batch, int height, int width, bool flat) {
     const std::size_t values = static_cast<std::size_t>(batch) * 3 * height * width;
@@ -108,14 +115,19 @@ struct Image {
       }
     }
     const bool is_bytes = kind == PixelKind::kUint8;
-    images = {is_bytes ? static_cast<const void*>(bytes.data()) : floats.data(), is_bytes, kind, batch, height, width};
+    images = {is_bytes ? static_cast<const void*>(bytes.data()) : floats.data(),
+              is_bytes ? SPIT_UINT8 : SPIT_FLOAT32,
+              static_cast<int>(kind),
+              batch,
+              height,
+              width};
   }
 };
 
-bool report(bool good, const Images& images, const char* executor, int number) {
+bool report(bool good, const SpitImages& images, const char* executor, int number) {
   if (!good) {
     std::printf("%d x %d x %d, pixels %d, %s %d: other bits than on one thread\n", images.batch, images.height,
-                images.width, static_cast<int>(images.kind), executor, number);
+                images.width, images.pixels, executor, number);
   }
   return good;
 }
@@ -129,14 +141,14 @@ bool agree(int batch, int height, int width, int seeds) {
     for (const bool flat : {false, true}) {
       const Image image(kind, batch, height, width, flat);
       const Options& options = kOptions[(turn + static_cast<int>(kind) + flat) % 3];
-      const Result expected = run(image.images, options, {ExecutorKind::kThreads, 1, 0});
+      const Result expected = results(image.images, options, {ExecutorKind::kThreads, 1, 0});
       for (const int threads : {2, 7}) {
-        good &= report(run(image.images, options, {ExecutorKind::kThreads, threads, 0}) == expected, image.images,
+        good &= report(results(image.images, options, {ExecutorKind::kThreads, threads, 0}) == expected, image.images,
                        "threads", threads);
       }
       for (int seed = 0; seed < seeds; ++seed) {
         const Execution shuffled{ExecutorKind::kShuffled, 1, static_cast<std::uint64_t>(seed)};
-        good &= report(run(image.images, options, shuffled) == expected, image.images, "seed", seed);
+        good &= report(results(image.images, options, shuffled) == expected, image.images, "seed", seed);
       }
     }
   }
@@ -146,11 +158,11 @@ bool agree(int batch, int height, int width, int seeds) {
 // Several callers at the same time share the pool, not their workspaces.
 bool callers_do_not_meet() {
   const Image image(PixelKind::kUint8, 1, 60, 70, false);
-  const Result expected = run(image.images, kOptions[0], {ExecutorKind::kThreads, 1, 0});
+  const Result expected = results(image.images, kOptions[0], {ExecutorKind::kThreads, 1, 0});
   std::vector<Result> found(4);
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
-    callers.emplace_back([&, i] { found[i] = run(image.images, kOptions[0], {ExecutorKind::kThreads, 2 + i, 0}); });
+    callers.emplace_back([&, i] { found[i] = results(image.images, kOptions[0], {ExecutorKind::kThreads, 2 + i, 0}); });
   }
   bool good = true;
   for (int i = 0; i < 4; ++i) {

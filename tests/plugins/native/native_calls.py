@@ -62,18 +62,23 @@ BAD_FOR_IMAGES: Faults = {
 }
 BAD_FOR_MERGE: Faults = {
     **BAD_FOR_IMAGES,
-    "levels": st.one_of(NOT_WHOLE, st.integers(-(2**31), -1), st.none()),
+    "levels": st.one_of(NOT_WHOLE, st.integers(-(2**31), -1), st.integers(17), st.none()),
     "compactness": st.one_of(NOT_REAL, st.floats(1.0, exclude_min=True)),
-    "final_threshold": st.one_of(NOT_REAL, st.none(), st.floats(max_value=0.0, exclude_max=True)),
+    "final_threshold": st.one_of(
+        NOT_REAL,
+        st.none(),
+        st.floats(max_value=0.0, exclude_max=True),
+        st.floats(8.0, exclude_min=True),
+    ),
 }
 BAD_FOR_FEATURES: Faults = {
     **BAD_FOR_IMAGES,
     "labels": st.sampled_from([None, "float", "shape", "strided", "gap", "pixel"]),
     "counts": st.sampled_from([None, "float", "shape", "zero", "negative", "pixels"]),
-    "max_tokens": st.one_of(NOT_WHOLE, st.integers(-(2**31), 0), st.integers(2**26 + 1, 2**31)),
+    "max_tokens": st.one_of(NOT_WHOLE, st.integers(-(2**31), 0), st.integers(2**20 + 1, 2**31)),
     "bins": st.one_of(NOT_WHOLE, st.integers(-(2**31), 1), st.integers(65, 2**31)),
-    "sigma": st.one_of(NOT_REAL, st.sampled_from([0.0, 1e-31, 1e31, -0.1])),
-    "gradient": st.sampled_from([None, 1, "yes"]),
+    "sigma": st.one_of(NOT_REAL, st.sampled_from([0.0, 9e-4, 10.1, -0.1])),
+    "gradient": st.sampled_from([None, 2, "yes"]),
     "interpolation": NOT_TEXT,
 }
 BAD_FOR_VORONOI: Faults = {
@@ -82,6 +87,10 @@ BAD_FOR_VORONOI: Faults = {
     "width": st.one_of(NOT_WHOLE, st.integers(-(2**31), 0), st.integers(2**26 + 1, 2**31 - 1)),
     **BAD_HOW,
 }
+
+
+def six_digits(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high).map(lambda value: float(f"{value:.6g}"))
 
 
 @st.composite
@@ -102,9 +111,9 @@ def merge_call(draw: st.DrawFn) -> Call:
     return {
         **draw(image_call()),
         "levels": draw(st.integers(0, 8)),
-        "compactness": draw(st.one_of(st.none(), st.floats(0.0, 1.0))),
+        "compactness": draw(st.one_of(st.none(), six_digits(0.0, 1.0))),
         "final_threshold": draw(
-            st.one_of(st.just(0.0), st.floats(0.0, 2.0), st.floats(0.0, 1e300))
+            st.one_of(st.just(0.0), six_digits(0.0, 2.0), six_digits(0.0, 8.0))
         ),
     }
 
@@ -122,7 +131,7 @@ def feature_call(draw: st.DrawFn) -> Call:
         "counts": np.array([row.max() + 1 for row in dense], dtype=kind),
         "max_tokens": draw(st.one_of(st.none(), st.integers(1, 40))),
         "bins": draw(st.one_of(st.integers(2, 17), st.sampled_from([33, 64]))),
-        "sigma": draw(st.one_of(st.floats(1e-3, 10.0), st.sampled_from([1e-30, 1e30]))),
+        "sigma": draw(six_digits(1e-3, 10.0)),
         "gradient": draw(st.booleans()),
         "interpolation": draw(st.sampled_from(["bilinear", "nearest"])),
     }

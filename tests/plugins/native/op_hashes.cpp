@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "../../plugins/native/dispatch.hpp"
+#include "../../../plugins/native/dispatch.hpp"
 
 namespace {
 
@@ -36,26 +36,26 @@ std::uint64_t word_hash(const std::vector<T>& values) {
 }
 
 bool fine(const Fault& fault) {
-  if (fault) std::fprintf(stderr, "%s must be %s, not %.17g\n", fault.argument, fault.expected, fault.value);
+  if (fault) std::fprintf(stderr, "%s\n", text_of(fault).c_str());
   return !fault;
 }
 
 bool run(const Case& c, const void* pixels, const Execution& execution) {
   const std::size_t size = static_cast<std::size_t>(c.height) * c.width, batch = c.batch;
-  const Images images{pixels, c.bytes != 0, static_cast<PixelKind>(c.kind), c.batch, c.height, c.width};
+  const SpitImages images{pixels, c.bytes ? SPIT_UINT8 : SPIT_FLOAT32, c.kind, c.batch, c.height, c.width};
   std::vector<std::int32_t> labels(batch * size), counts(batch), cells(batch * size), cell_counts(batch);
   std::vector<float> tokens(batch * c.max_tokens * c.bins * c.bins * (c.gradient ? 5 : 4));
   std::vector<std::int64_t> seeds(batch);
   for (std::size_t i = 0; i < batch; ++i) seeds[i] = c.seed + static_cast<std::int64_t>(i);
   const bool good =
-      fine(superpixel_merge({images, c.levels, c.compactness, c.threshold, labels.data(), counts.data(), nullptr},
-                            execution)) &&
-      fine(region_features(
-          {images, labels.data(), counts.data(), c.max_tokens, c.bins, c.sigma, c.gradient != 0,
-           c.nearest ? Interpolation::kNearest : Interpolation::kBilinear, TokenType::kFloat32, tokens.data(), nullptr},
-          execution)) &&
-      fine(voronoi_tessellation({seeds.data(), c.batch, c.height, c.width, cells.data(), cell_counts.data(), nullptr},
-                                execution));
+      fine(run(SpitMerge{images, c.levels, c.compactness, c.threshold, labels.data(), counts.data(), nullptr},
+               execution)) &&
+      fine(run(SpitFeatures{images, labels.data(), counts.data(), c.max_tokens, c.bins, c.sigma, c.gradient,
+                            c.nearest ? SPIT_INTERPOLATION_NEAREST : SPIT_INTERPOLATION_BILINEAR,
+                            SPIT_TOKEN_TYPE_FLOAT32, tokens.data(), nullptr},
+               execution)) &&
+      fine(run(SpitVoronoi{seeds.data(), c.batch, c.height, c.width, cells.data(), cell_counts.data(), nullptr},
+               execution));
   for (const std::uint64_t hash :
        {word_hash(labels), word_hash(counts), word_hash(tokens), word_hash(cells), word_hash(cell_counts)}) {
     std::printf("%016llx ", static_cast<unsigned long long>(hash));

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "../../plugins/native/dispatch.hpp"
+#include "../../../plugins/native/dispatch.hpp"
 
 namespace {
 
@@ -18,19 +18,11 @@ std::int32_t labels[20], counts[1] = {1};
 float tokens[16];
 const std::int64_t kSeeds[1] = {1};
 
-const MergeArguments kMerge{{kImage, true, PixelKind::kUint8, 1, 4, 5}, 4, 0.0, 0.0, labels, counts, nullptr};
-const FeatureArguments kFeatures{{kImage, true, PixelKind::kUint8, 1, 4, 5},
-                                 labels,
-                                 counts,
-                                 1,
-                                 2,
-                                 0.1,
-                                 false,
-                                 Interpolation::kBilinear,
-                                 TokenType::kFloat32,
-                                 tokens,
-                                 nullptr};
-const VoronoiArguments kVoronoi{kSeeds, 1, 4, 5, labels, counts, nullptr};
+const SpitImages kImages{kImage, SPIT_UINT8, SPIT_PIXELS_UINT8, 1, 4, 5};
+const SpitMerge kMerge{kImages, 4, 0.0, 0.0, labels, counts, nullptr};
+const SpitFeatures kFeatures{
+    kImages, labels, counts, 1, 2, 0.1, 0, SPIT_INTERPOLATION_BILINEAR, SPIT_TOKEN_TYPE_FLOAT32, tokens, nullptr};
+const SpitVoronoi kVoronoi{kSeeds, 1, 4, 5, labels, counts, nullptr};
 
 bool good = true;
 
@@ -44,23 +36,23 @@ void expect(const Fault& fault, const char* argument, const char* change) {
 
 template <class Change>
 void merge(const char* argument, const char* text, Change change) {
-  MergeArguments a = kMerge;
+  SpitMerge a = kMerge;
   change(a);
-  expect(superpixel_merge(a, kOneThread), argument, text);
+  expect(run(a, kOneThread), argument, text);
 }
 
 template <class Change>
 void features(const char* argument, const char* text, Change change) {
-  FeatureArguments a = kFeatures;
+  SpitFeatures a = kFeatures;
   change(a);
-  expect(region_features(a, kOneThread), argument, text);
+  expect(run(a, kOneThread), argument, text);
 }
 
 template <class Change>
 void voronoi(const char* argument, const char* text, Change change) {
-  VoronoiArguments a = kVoronoi;
+  SpitVoronoi a = kVoronoi;
   change(a);
-  expect(voronoi_tessellation(a, kOneThread), argument, text);
+  expect(run(a, kOneThread), argument, text);
 }
 
 }  // namespace
@@ -70,7 +62,7 @@ void voronoi(const char* argument, const char* text, Change change) {
 int main() {
   REFUSES(merge, nullptr, (void)a);
   REFUSES(merge, "images", a.images.data = nullptr);
-  REFUSES(merge, "pixels", a.images.kind = PixelKind::kUnit);
+  REFUSES(merge, "pixels", a.images.pixels = SPIT_PIXELS_UNIT);
   REFUSES(merge, "batch", a.images.batch = 0);
   REFUSES(merge, "batch", a.images.batch = -1);
   REFUSES(merge, "height", a.images.height = 0);
@@ -79,13 +71,17 @@ int main() {
   REFUSES(merge, "height * width", a.images.height = a.images.width = 1 << 14);
   REFUSES(merge, "batch * height * width", a.images.height = a.images.width = 1 << 13; a.images.batch = 32);
   REFUSES(merge, "batch * height * width", a.images.batch = 2147483647);
+  REFUSES(merge, "type", a.images.type = 2);
+  REFUSES(merge, "pixels", a.images.pixels = 3);
   REFUSES(merge, "labels", a.labels = nullptr);
   REFUSES(merge, "counts", a.counts = nullptr);
   REFUSES(merge, "levels", a.levels = -1);
+  REFUSES(merge, "levels", a.levels = 17);
   REFUSES(merge, "compactness", a.compactness = -1e-9);
   REFUSES(merge, "compactness", a.compactness = 1.5);
   REFUSES(merge, "compactness", a.compactness = NAN);
   REFUSES(merge, "final_threshold", a.final_threshold = -1e-9);
+  REFUSES(merge, "final_threshold", a.final_threshold = 9.0);
   REFUSES(merge, "final_threshold", a.final_threshold = INFINITY);
   REFUSES(merge, "final_threshold", a.final_threshold = NAN);
 
@@ -97,13 +93,16 @@ int main() {
   REFUSES(features, "tokens", a.tokens = nullptr);
   REFUSES(features, "max_tokens", a.max_tokens = 0);
   REFUSES(features, "max_tokens", a.max_tokens = 2147483647);
-  REFUSES(features, "max_tokens * bins * bins", a.max_tokens = 1 << 26; a.bins = 64);
+  REFUSES(features, "max_tokens * bins * bins", a.max_tokens = 1 << 20; a.bins = 64);
   REFUSES(features, "bins", a.bins = 1);
   REFUSES(features, "bins", a.bins = 65);
   REFUSES(features, "sigma", a.sigma = 0.0);
   REFUSES(features, "sigma", a.sigma = -0.1);
   REFUSES(features, "sigma", a.sigma = 1e31);
   REFUSES(features, "sigma", a.sigma = NAN);
+  REFUSES(features, "gradient", a.gradient = 2);
+  REFUSES(features, "interpolation", a.interpolation = -1);
+  REFUSES(features, "token_type", a.token_type = 3);
 
   REFUSES(voronoi, nullptr, (void)a);
   REFUSES(voronoi, "seeds", a.seeds = nullptr);

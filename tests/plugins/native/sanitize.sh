@@ -9,8 +9,8 @@ for tool in cmake g++; do
 done
 
 build() {  # folder, sanitizers
-  cmake -S plugins -B "$1" -DSPIT_MODULE=OFF "-DSPIT_SANITIZE=$2"
-  cmake --build "$1" --target programs --parallel "$(nproc)"
+  cmake -S tests/plugins/native -B "$1" "-DSPIT_SANITIZE=$2"
+  cmake --build "$1" --parallel "$(nproc)"
 }
 
 build build/sanitize-address "address;undefined;float-cast-overflow"

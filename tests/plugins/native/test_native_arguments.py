@@ -52,7 +52,7 @@ COUNTS = np.ones(1, dtype=np.int32)
 def test_merge_arguments(
     images: Any, options: dict[str, Any], error: type[Exception], named: str
 ) -> None:
-    with pytest.raises(error, match=rf"superpixel_merge: {named}"):
+    with pytest.raises(error, match=rf"SuperpixelMerge: {named}"):
         ops.superpixel_merge(images, **options)
 
 
@@ -82,22 +82,22 @@ def test_merge_arguments(
 )
 def test_feature_arguments(change: dict[str, Any], error: type[Exception], named: str) -> None:
     arguments: dict[str, Any] = {"labels": LABELS, "counts": COUNTS, "max_tokens": 3, **change}
-    with pytest.raises(error, match=rf"region_features: {named}"):
+    with pytest.raises(error, match=rf"RegionFeatures: {named}"):
         ops.region_features(IMAGE, **arguments)
 
 
 @pytest.mark.parametrize(("height", "width"), [(0, 4), (4, -1), (2**20, 2**20)])
 def test_voronoi_arguments(height: int, width: int) -> None:
-    with pytest.raises(ValueError, match=r"voronoi_tessellation: (height|width)"):
+    with pytest.raises(ValueError, match=r"VoronoiTessellation: (height|width)"):
         ops.voronoi_tessellation(1, height, width)
 
 
 @pytest.mark.parametrize("seeds", [1.5, None, "12", [1, 2.0], [[1]]])
 def test_voronoi_seeds(seeds: Any) -> None:
-    with pytest.raises(TypeError, match=r"voronoi_tessellation: seeds"):
+    with pytest.raises(TypeError, match=r"VoronoiTessellation: seeds"):
         ops.voronoi_tessellation(seeds, 4, 5)
 
 
 def test_voronoi_needs_a_seed() -> None:
-    with pytest.raises(ValueError, match=r"voronoi_tessellation: seeds"):
+    with pytest.raises(ValueError, match=r"VoronoiTessellation: seeds"):
         ops.voronoi_tessellation([], 4, 5)

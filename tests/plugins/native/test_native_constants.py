@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spit_edge.base import contracts
 from spit_edge.plugins.native import _native
 
 # By name, because the package exports functions of the same names.
-exact, image_input, pixel_features, region_features, superpixel_merge, tessellation = (
-    import_module(f"spit_ref.{name}")
+exact, pixel_features, region_features, superpixel_merge, tessellation = (
+    import_module(f"spit_edge.spit_ref.{name}")
     for name in (
         "exact",
-        "image_input",
         "pixel_features",
         "region_features",
         "superpixel_merge",
@@ -36,7 +36,7 @@ FOLDED = {  # used in the native library only as part of another constant
 WHOLE = {
     "HISTOGRAM_ONE": region_features,
     "SUBPIXEL": tessellation,
-    "MOST_PIXELS": image_input,
+    "MOST_PIXELS": contracts,
 }
 
 

@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from spit_edge.base.contracts import CONTRACTS
+from spit_edge.plugins.generate import snake
 from spit_edge.plugins.native import ops
 from spit_edge.spit_ref.pixel_features import pixel_features, unit_pixels, vertex_features
 from spit_edge.spit_ref.region_features import region_features
@@ -40,6 +42,8 @@ fuzz = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 
+NAMES = {snake(contract.name): contract.name for contract in CONTRACTS}
+
 calls: Counter[tuple[str, bool]] = Counter()  # by op and whether they were valid
 
 # What an error about these arguments may call them.
@@ -55,7 +59,7 @@ def judge(op: str, run: Callable[[], Any], wrong: list[str]) -> Any:
     # Spoilt images no longer fit the labels, and the other way round.
     if "images" in wrong:
         names += ["labels", "counts", "pixels", "max_tokens"]
-    with pytest.raises((ValueError, TypeError), match=rf"^{op}: ({'|'.join(names)})\b"):
+    with pytest.raises((ValueError, TypeError), match=rf"^{NAMES[op]}: ({'|'.join(names)})\b"):
         run()
     return None
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from spit_edge.plugins.plugin_build import (
-    SOURCE,
     PluginBuildError,
     build_plugins,
     cmake_definitions,
     find_build,
+    find_cmake,
 )
 from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, read_library
 from tests.processes import folder_of_run, one_at_a_time
@@ -44,11 +44,9 @@ def build_host(pytestconfig: pytest.Config) -> HostBuild:
     except PluginBuildError as error:
         pytest.skip(str(error))
     definitions = cmake_definitions(build, folder)
-    configured = run(["cmake", "-S", SOURCE, "-B", folder, *definitions, "-DSPIT_TESTS=ON"])
-    if "GTest" in configured.stdout and configured.returncode:
-        pytest.skip("GoogleTest is not installed: Debian's package is libgtest-dev")
+    configured = run([find_cmake(), "-S", Path(__file__).parent, "-B", folder, *definitions])
     assert configured.returncode == 0, configured.stdout
-    built = run(["cmake", "--build", folder])
+    built = run([find_cmake(), "--build", folder])
     assert built.returncode == 0, built.stdout
     return HostBuild(folder / FILE_NAME, folder / "plugin_host", folder / "libfield_recorder.so")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spit_edge.plugins.contracts import CONTRACTS, Value
-from spit_edge.spit_ref.custom_ops import region_features_op, superpixel_merge_op
+from spit_edge.base.contracts import CONTRACTS, Value
+from spit_edge.spit_ref.region_features import region_features
+from spit_edge.spit_ref.superpixel_merge import superpixel_merge
 from spit_edge.spit_ref.tessellation import voronoi_tessellation
 
 TOKEN_TYPES = {
@@ -81,7 +82,7 @@ def _images(
 
 def _write_merge(folder: Path, images: torch.Tensor, fields: Mapping[str, Value]) -> None:
     values = _all_values("SuperpixelMerge", fields)
-    labels, counts = superpixel_merge_op(images, **values)
+    labels, counts = superpixel_merge(images, **values)
     outputs = [("int32", labels), ("int32", counts)]
     _write(folder, "SuperpixelMerge", fields, [("float32", images)], outputs)
 
@@ -89,10 +90,10 @@ def _write_merge(folder: Path, images: torch.Tensor, fields: Mapping[str, Value]
 def _write_features(folder: Path, images: torch.Tensor, fields: Mapping[str, Value]) -> None:
     values = _all_values("RegionFeatures", fields)
     token_type = str(values.pop("token_type"))
-    labels, counts = superpixel_merge_op(
+    labels, counts = superpixel_merge(
         images, pixels=values["pixels"], levels=3, compactness=0.0, final_threshold=0.0
     )
-    tokens = region_features_op(images, labels, counts, **values)
+    tokens = region_features(images, labels, counts, **values)
     rounded = tokens.to(TOKEN_TYPES[token_type])
     inputs = [("float32", images), ("int32", labels), ("int32", counts)]
     _write(folder, "RegionFeatures", fields, inputs, [(token_type, rounded)])
@@ -100,8 +101,7 @@ def _write_features(folder: Path, images: torch.Tensor, fields: Mapping[str, Val
 
 def _all_values(op: str, fields: Mapping[str, Value]) -> dict:
     (contract,) = [c for c in CONTRACTS if c.name == op]
-    values = contract.attribute_values(fields)
-    return {name: v for name, v in values.items() if not name.startswith("plugin_")}
+    return contract.field_values(fields)
 
 
 def _write(

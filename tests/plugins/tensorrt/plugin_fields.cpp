@@ -25,16 +25,16 @@ TEST(Fields, MayBeMissingIfTheyHaveADefault) {
   EXPECT_NE(create("SuperpixelMerge", none), nullptr);
   EXPECT_NE(PluginPointer(creator("SuperpixelMerge").createPlugin("n", nullptr, nvinfer1::TensorRTPhase::kBUILD)),
             nullptr);
-  expect_refused("RegionFeatures", none, "the field max_tokens is missing");
-  expect_refused("VoronoiTessellation", none, "the field height is missing");
+  expect_refused("RegionFeatures", none, "max_tokens is missing");
+  expect_refused("VoronoiTessellation", none, "height is missing");
   FieldList height;
-  expect_refused("VoronoiTessellation", height.whole("height", 8), "the field width is missing");
+  expect_refused("VoronoiTessellation", height.whole("height", 8), "width is missing");
 }
 
 TEST(Fields, OfOtherNamesAreRefused) {
   FieldList fields, nameless;
-  expect_refused("SuperpixelMerge", fields.whole("level", 4), "there is no field level");
-  expect_refused("SuperpixelMerge", nameless.whole(nullptr, 4), "there is no field");
+  expect_refused("SuperpixelMerge", fields.whole("level", 4), "there is no attribute level");
+  expect_refused("SuperpixelMerge", nameless.whole(nullptr, 4), "there is no attribute");
 }
 
 TEST(Fields, OfWrongTypesAreRefused) {
@@ -84,7 +84,7 @@ TEST(Fields, OutOfRangeAreRefused) {
   }
   FieldList nan, zero;
   expect_refused("SuperpixelMerge", nan.real("compactness", std::numeric_limits<float>::quiet_NaN()),
-                 "compactness must be a number");
+                 "compactness must lie in [0, 1], not nan");
   expect_refused("RegionFeatures", feature_fields(zero).real("sigma", 0.0f), "sigma must lie in [0.001, 10], not 0");
   const std::int64_t huge = std::int64_t{1} << 40;
   FieldList wide;

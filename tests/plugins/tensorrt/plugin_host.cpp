@@ -6,9 +6,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <mutex>
 #include <sstream>
+#include <utility>
 
 namespace spit::test {
 namespace {
@@ -63,7 +65,7 @@ void read_field(std::istream& line, FieldList& fields) {
   line >> kind >> names.emplace_back() >> value;
   const char* name = names.back().c_str();
   if (kind == "int") fields.whole(name, std::stoi(value));
-  if (kind == "float") fields.real(name, std::stof(value));
+  if (kind == "float") fields.real(name, std::strtof(value.c_str(), nullptr));
   if (kind == "string") fields.text(name, value);
 }
 
@@ -198,6 +200,21 @@ void print_fields() {
   }
 }
 
+// Of every line of fields, each "KIND NAME VALUE": what the creator of op says of them, or "made".
+void print_creations(std::istream& lines, const std::string& op) {
+  use_logger(true);
+  for (std::string text; std::getline(lines, text);) {
+    FieldList fields;
+    for (std::istringstream line(text); line.peek() != std::istream::traits_type::eof();) {
+      read_field(line, fields);
+      line >> std::ws;
+    }
+    const bool made = create(op, fields) != nullptr;
+    const auto said = logged();
+    std::printf("%s\n", made ? "made" : said.empty() ? "nothing" : said[0].c_str());
+  }
+}
+
 }  // namespace spit::test
 
 int main(int count, char** arguments) {
@@ -205,7 +222,10 @@ int main(int count, char** arguments) {
     spit::test::print_fields();
     return 0;
   }
-  testing::InitGoogleTest(&count, arguments);
+  if (count > 2 && std::strcmp(arguments[1], "--create") == 0) {
+    spit::test::print_creations(std::cin, arguments[2]);
+    return 0;
+  }
   spit::test::use_logger(true);
-  return RUN_ALL_TESTS();
+  return spit::test::run_tests();
 }

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <NvInferRuntime.h>
-#include <gtest/gtest.h>
 
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "checks.hpp"
 
 extern "C" void setLoggerFinder(nvinfer1::ILoggerFinder* finder);
 extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count);

@@ -241,15 +241,15 @@ TEST(Shapes, ThatDoNotBelongTogetherAreRefused) {
   expect_shape_refused(dims({2, 30, 50}), labels, counts, "images must be of rank 4, not 3");
   expect_shape_refused(images, dims({2, 1, 30, 50}), counts, "labels must be of rank 3, not 4");
   expect_shape_refused(images, labels, dims({2, 1}), "counts must be of rank 1, not 2");
-  expect_shape_refused(dims({2, 4, 30, 50}), labels, counts, "channels must be 3, not 4");
+  expect_shape_refused(dims({2, 4, 30, 50}), labels, counts,
+                       "images must have the sizes [B, 3, H, W], alike in all inputs, not 4");
   expect_shape_refused(dims({0, 3, 30, 50}), labels, counts, "batch must be at least 1, not 0");
-  expect_shape_refused(dims({2, 3, huge, huge}), labels, counts, "height must be in 1...2^26");
+  expect_shape_refused(dims({2, 3, huge, huge}), labels, counts, "height must lie in [1, 67108864]");
   expect_shape_refused(dims({huge, 3, 30, 50}), labels, counts, "batch * height * width must be below 2^31");
-  expect_shape_refused(images, dims({2, 50, 30}), counts,
-                       "labels must be of the batch, height and width of the images");
-  expect_shape_refused(images, dims({1, 30, 50}), counts,
-                       "labels must be of the batch, height and width of the images");
-  expect_shape_refused(images, labels, dims({3}), "counts must be one per image, not 3");
+  const std::string labels_say = "labels must have the sizes [B, H, W], alike in all inputs, not ";
+  expect_shape_refused(images, dims({2, 50, 30}), counts, labels_say + "50");
+  expect_shape_refused(images, dims({1, 30, 50}), counts, labels_say + "1");
+  expect_shape_refused(images, labels, dims({3}), "counts must have the sizes [B], alike in all inputs, not 3");
 }
 
 TEST(Shapes, ThatFitAreAccepted) {

@@ -27,7 +27,8 @@ from spit_edge.plugins.plugin_library import (
 
 EXPORTED = {
     "getCreators", "setLoggerFinder", "spit_plugins_info", "spit_plugins_info_text",
-    "spit_status_text", "spit_superpixel_merge", "spit_superpixel_merge_workspace",
+    "spit_fault_text", "spit_status_text",
+    "spit_superpixel_merge", "spit_superpixel_merge_workspace",
     "spit_region_features", "spit_region_features_workspace", "spit_voronoi_tessellation",
     "spit_voronoi_tessellation_workspace",
 }  # fmt: skip

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spit_edge.plugins.contract_tables import plugin_fields
-from spit_edge.plugins.contracts import CONTRACTS, Contract
+from spit_edge.base.contracts import CONTRACTS, Contract
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install tensorrt-rtx"
@@ -76,7 +75,7 @@ def test_the_parser_hands_over_every_attribute(
     )
     lines = done.stdout.splitlines()
     created = lines.index(f"CREATE {contract.name} build")
-    fields = plugin_fields(contract)
+    fields = contract.fields
     received = [line.split(" ") for line in lines[created + 1 : created + 1 + len(fields)]]
     values = contract.attribute_values(given)
     for field, (_, name, kind, *rest) in zip(fields, received, strict=True):

@@ -8,7 +8,7 @@ import onnxruntime
 import onnxruntime_extensions as ortx
 import pytest
 
-from spit_edge.plugins.contracts import CONTRACTS, DOMAIN
+from spit_edge.base.contracts import CONTRACTS, DOMAIN
 from spit_edge.plugins.implementation import IMPLEMENTATIONS
 from spit_edge.runtime import BackendUnavailable, Session
 from spit_edge.runtime.backends.gpu.onnx_domain import with_domain

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from spit_edge.base.contracts import CONTRACTS
 from spit_edge.export.__main__ import main as export_main
-from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.runtime.__main__ import main as runtime_main
 from spit_edge.runtime.backends.gpu import self_test
 from spit_edge.runtime.bundle.folder import Bundle

@@ -25,8 +25,9 @@ struct DescribedPixels {
   bool bytes;
   PixelKind kind;
 
-  static DescribedPixels of(const Images& images) {
-    return {static_cast<const char*>(images.data), images.height * images.width, images.bytes, images.kind};
+  static DescribedPixels of(const SpitImages& images) {
+    return {static_cast<const char*>(images.data), images.height * images.width, images.type == SPIT_UINT8,
+            static_cast<PixelKind>(images.pixels)};
   }
 
   SPIT_HD DescribedChannel channel(int image, int c) const {

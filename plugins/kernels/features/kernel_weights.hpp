@@ -2,7 +2,7 @@
 // histograms"): only the few bins near the value have one that is not 0.
 #pragma once
 
-#include "exact.hpp"
+#include "../common/exact.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

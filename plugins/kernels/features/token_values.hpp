@@ -2,13 +2,7 @@
 // even, at the store.
 #pragma once
 
-#include "exact.hpp"
-
-namespace spit {
-
-enum class TokenType : int { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 2 };
-
-}  // namespace spit
+#include "../common/exact.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

@@ -2,7 +2,7 @@
 // with a halo as wide as the diffusion has steps stays in fast memory from raw values to result.
 #pragma once
 
-#include "pixel_readers.hpp"
+#include "../common/pixel_readers.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

@@ -4,8 +4,8 @@
 
 #include <cuda_runtime.h>
 
-#include "memory.hpp"
-#include "vertex_features.hpp"
+#include "../common/memory.hpp"
+#include "../merge/vertex_features.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

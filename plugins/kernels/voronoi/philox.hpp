@@ -2,7 +2,7 @@
 // any word of the sequence can be drawn by itself.
 #pragma once
 
-#include "target.hpp"
+#include "../common/target.hpp"
 
 SPIT_NAMESPACE_BEGIN
 

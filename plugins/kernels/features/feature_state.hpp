@@ -1,11 +1,11 @@
 // Everything region_features reads and writes, for a whole batch, by plain pointers.
 #pragma once
 
-#include "arguments.hpp"
+#include "../common/memory.hpp"
+#include "../common/pixel_readers.hpp"
+#include "../common/workspace.hpp"
+#include "../contracts.hpp"
 #include "kernel_weights.hpp"
-#include "memory.hpp"
-#include "pixel_readers.hpp"
-#include "workspace.hpp"
 
 SPIT_NAMESPACE_BEGIN
 
@@ -62,7 +62,7 @@ struct FeatureState {
 };
 
 // 12 bytes a pixel; 20 + 8 bins^2 (2 with gradient, else 1) bytes a token.
-inline FeatureState lay_out_features(const FeatureArguments& a, std::size_t& bytes) {
+inline FeatureState lay_out_features(const SpitFeatures& a, std::size_t& bytes) {
   Workspace workspace(a.workspace);
   FeatureState s{};
   s.height = a.images.height;
@@ -71,8 +71,8 @@ inline FeatureState lay_out_features(const FeatureArguments& a, std::size_t& byt
   s.max_tokens = a.max_tokens;
   s.bins = a.bins;
   s.histograms = a.gradient ? 2 : 1;
-  s.token_halves = a.token_type == TokenType::kFloat32 ? 2 : 1;
-  s.nearest = a.interpolation == Interpolation::kNearest;
+  s.token_halves = a.token_type == SPIT_TOKEN_TYPE_FLOAT32 ? 2 : 1;
+  s.nearest = a.interpolation == SPIT_INTERPOLATION_NEAREST;
   s.weights = KernelWeights::of(a.bins, a.sigma);
   s.labels = a.labels;
   s.counts = a.counts;

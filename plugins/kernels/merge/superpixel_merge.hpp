@@ -1,11 +1,11 @@
 // The op superpixel_merge as a sequence of phases; what runs them is the executor's business.
 #pragma once
 
-#include "arguments.hpp"
+#include "../common/workspace.hpp"
+#include "../contracts.hpp"
 #include "choice.hpp"
 #include "contraction.hpp"
 #include "similar_neighbours.hpp"
-#include "workspace.hpp"
 
 SPIT_NAMESPACE_BEGIN
 
@@ -17,7 +17,7 @@ struct MergeLayout {
 
 // Per pixel 20 bytes of features, 4 + 4 of trees, 1/4 of bits and ranks; per vertex, of which there
 // are half as many as pixels, 32 + 16 + 4 + 56: together 82.3 bytes a pixel.
-inline MergeLayout lay_out_merge(const MergeArguments& a) {
+inline MergeLayout lay_out_merge(const SpitMerge& a) {
   Workspace workspace(a.workspace);
   MergeLayout layout{};
   MergeState& s = layout.state;
@@ -62,7 +62,7 @@ struct PixelsAsLabels {
 template <class Executor, bool kCompact>
 class Merge {
  public:
-  Merge(Executor& executor, const MergeArguments& arguments)
+  Merge(Executor& executor, const SpitMerge& arguments)
       : executor_(executor), a_(arguments), layout_(lay_out_merge(arguments)), s_(layout_.state) {
     const float weight = static_cast<float>(a_.compactness);
     blend_ = Blend{weight, 1.0f - weight, kCompact};
@@ -141,7 +141,7 @@ class Merge {
   }
 
   Executor& executor_;
-  MergeArguments a_;
+  SpitMerge a_;
   MergeLayout layout_;
   MergeState s_;
   Level level_;
@@ -149,8 +149,10 @@ class Merge {
   int parity_ = 0;
 };
 
+inline std::size_t workspace_bytes(const SpitMerge& a) { return lay_out_merge(a).bytes; }
+
 template <class Executor, class Pixels>
-void superpixel_merge(Executor& executor, const MergeArguments& arguments, const Pixels& pixels) {
+void run_op(Executor& executor, const SpitMerge& arguments, const Pixels& pixels) {
   if (arguments.compactness > 0.0) {
     Merge<Executor, true>(executor, arguments).run(pixels);
   } else {

@@ -2,21 +2,12 @@
 // (docs/algorithm.md). Nothing stands between the image and the exact arithmetic.
 #pragma once
 
+#include "../contracts.hpp"
 #include "target.hpp"
 
 namespace spit {
 
-enum class PixelKind : int { kUint8 = 0, kUnit = 1, kImagenet = 2 };
-
-// Images [batch, 3, height, width], contiguous; bytes only with PixelKind::kUint8.
-struct Images {
-  const void* data;
-  bool bytes;
-  PixelKind kind;
-  int batch;
-  int height;
-  int width;
-};
+enum class PixelKind : int { kUint8 = SPIT_PIXELS_UINT8, kUnit = SPIT_PIXELS_UNIT, kImagenet = SPIT_PIXELS_IMAGENET };
 
 }  // namespace spit
 

@@ -1,14 +1,15 @@
-"""The contracts of the custom ops, written once, as data.
+"""The contracts of the ops, written once, as data.
 
-The exporter writes nodes from them, execution providers register ops from them, and tests hold the
-kernels to them.
+Reference, native kernels, exporter and ONNX Runtime check attributes here, so all refuse the same
+values with the same words; ``plugins/generate.py`` makes what C and C++ have to know.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from spit_edge.base.errors import SpitError
 from spit_edge.base.token_rows import BINS, token_size
@@ -16,60 +17,103 @@ from spit_edge.base.token_rows import BINS, token_size
 DOMAIN = "spit"
 Value = int | float | str
 AttributeType = Literal["int", "float", "string"]
+MOST_PIXELS = 1 << 26
+"""Largest image: sums of features and sizes are wide enough for this many pixels."""
+
+
+class ContractError(SpitError, ValueError):
+    """An attribute that does not fit an op's contract."""
+
+
+class ContractTypeError(ContractError, TypeError):
+    """An attribute of another type than the contract's."""
 
 
 @dataclass(frozen=True)
 class Attribute:
     """An attribute of an op.  ``low`` and ``high`` are inclusive; ``choices`` are for strings.
 
-    Floats have at most six significant digits, because onnxruntime-extensions hands them over as
-    decimal text of that length; everybody else would compute with another value.
+    A number has no default if it is required.  A whole number from 0 to 1 may also be given as
+    False or True.  Reals, as float32, have at most six significant digits, because
+    onnxruntime-extensions hands them over as decimal text of that length; everybody else would
+    compute with another value.
     """
 
     name: str
     type: AttributeType
     meaning: str
     default: Value | None = None
-    low: float | None = None
-    high: float | None = None
+    low: float = 0
+    high: float = 0
     choices: tuple[str, ...] = ()
 
-    def checked(self, value: Value, op: str) -> Value:
-        """``value`` in the attribute's type; raises ContractError if it does not fit."""
+    @property
+    def fit(self) -> str:
+        """What a value must do, in words: "lie in [0, 16]"."""
+        if self.choices:
+            return f"be one of {', '.join(self.choices)}"
+        return f"lie in [{self.low:.10g}, {self.high:.10g}]"
+
+    @property
+    def kind(self) -> str:
+        """What a value must be, in words: "an integer"."""
+        return {"int": "an integer", "float": "a number", "string": "a string"}[self.type]
+
+    def checked(self, value: Any, op: str) -> Value:
+        """``value`` in the attribute's type; raises ContractError if it does not fit, and
+        ContractTypeError if it is of another type."""
         wanted = {"int": (int,), "float": (int, float), "string": (str,)}[self.type]
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise ContractError(f"{op}: {self.name} must be of type {self.type}, not {value!r}")
+        flag = isinstance(value, bool) and self.type == "int" and (self.low, self.high) == (0, 1)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and not flag):
+            raise ContractTypeError(f"{op}: {self.name} must be {self.kind}, not {value!r}")
         if isinstance(value, str):
-            if self.choices and value not in self.choices:
-                raise ContractError(
-                    f"{op}: {self.name} must be one of {', '.join(self.choices)}, not {value!r}"
-                )
+            if value not in self.choices:
+                raise ContractError(f"{op}: {self.name} must {self.fit}, not '{value}'")
             return value
-        low = float("-inf") if self.low is None else self.low
-        high = float("inf") if self.high is None else self.high
-        if not low <= value <= high:
-            raise ContractError(f"{op}: {self.name} must lie in [{low:g}, {high:g}], not {value!r}")
-        if isinstance(value, float) and float(f"{value:.6g}") != value:
-            raise ContractError(f"{op}: {self.name} may have six significant digits, not {value!r}")
-        return float(value) if self.type == "float" else value
+        if not self.low <= value <= self.high:
+            raise ContractError(f"{op}: {self.name} must {self.fit}, not {_number(value)}")
+        if self.type == "int":
+            return int(value)
+        if _float32(float(f"{value:.6g}")) != _float32(value):
+            raise ContractError(
+                f"{op}: {self.name} must have at most six significant digits, not {value!r}"
+            )
+        return float(value)
+
+
+def _float32(value: float) -> float:
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+def _number(value: float) -> str:
+    """As C++ prints it; an integer may be too large for a float."""
+    try:
+        return f"{value:.8g}"
+    except OverflowError:
+        return str(value)
 
 
 @dataclass(frozen=True)
 class Port:
     """An input or output.  A dimension is a number, a symbol of an input's shape (B, H, W), the
-    name of an attribute, or ``token_size``."""
+    name of an attribute, or ``token_size``.  ``typed_by`` names the attribute, if there is one,
+    that makes an output's type another than ``dtype``."""
 
     name: str
     dtype: Literal["float32", "int32", "int64"]
     shape: tuple[int | str, ...]
     meaning: str
+    typed_by: str | None = None
 
 
 @dataclass(frozen=True)
 class Contract:
-    """An op: ``version`` counts changes of meaning."""
+    """An op: ``version`` counts changes of meaning; ``family`` names the folder of its kernels and
+    the structure of its arguments."""
 
     name: str
+    family: str
     version: int
     meaning: str
     inputs: tuple[Port, ...]
@@ -80,21 +124,35 @@ class Contract:
     def op_type(self) -> str:
         return f"{DOMAIN}::{self.name}"
 
-    def attribute_values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+    @property
+    def fields(self) -> tuple[Attribute, ...]:
+        """The attributes that kernels know: all but the two by which TensorRT finds a plugin."""
+        return tuple(a for a in self.attributes if not a.name.startswith("plugin_"))
+
+    def attribute(self, name: str) -> Attribute:
+        """One of the attributes by name."""
+        return next(a for a in self.attributes if a.name == name)
+
+    def attribute_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         """All attributes, ``given`` ones checked, the others at their defaults.
 
         Raises ContractError for unknown, missing or unfit ones.
         """
         known = {attribute.name: attribute for attribute in self.attributes}
         if unknown := sorted(set(given) - set(known)):
-            raise ContractError(f"{self.name} has no attribute {', '.join(unknown)}")
+            raise ContractError(f"{self.name}: there is no attribute {', '.join(unknown)}")
         values = {}
         for name, attribute in known.items():
             value = given.get(name, attribute.default)
-            if value is None:
-                raise ContractError(f"{self.name} needs the attribute {name}")
+            if name not in given and value is None:
+                raise ContractError(f"{self.name}: {name} is missing")
             values[name] = attribute.checked(value, self.name)
         return values
+
+    def field_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """:meth:`attribute_values` of the attributes that kernels know."""
+        values = self.attribute_values(given)
+        return {field.name: values[field.name] for field in self.fields}
 
     def output_shapes(
         self, symbols: Mapping[str, int | str], attributes: Mapping[str, Value]
@@ -110,10 +168,6 @@ class Contract:
             [known[dim] if isinstance(dim, str) else dim for dim in port.shape]
             for port in self.outputs
         ]
-
-
-class ContractError(SpitError, ValueError):
-    """Attributes that do not fit an op's contract."""
 
 
 _IMAGES = Port("images", "float32", ("B", 3, "H", "W"), "raw pixel values, channels r, g, b")
@@ -134,6 +188,7 @@ _PLUGIN = (
 
 SUPERPIXEL_MERGE = Contract(
     name="SuperpixelMerge",
+    family="merge",
     version=1,
     meaning="superpixels by hierarchical merging, numbered in raster order of first pixels",
     inputs=(_IMAGES,),
@@ -158,10 +213,19 @@ SUPERPIXEL_MERGE = Contract(
 
 REGION_FEATURES = Contract(
     name="RegionFeatures",
+    family="features",
     version=1,
     meaning="resampled colours and joint histograms of the first max_tokens regions; other rows 0",
     inputs=(_IMAGES, _LABELS, _COUNTS),
-    outputs=(Port("tokens", "float32", ("B", "max_tokens", "token_size"), "one row per region"),),
+    outputs=(
+        Port(
+            "tokens",
+            "float32",
+            ("B", "max_tokens", "token_size"),
+            "one row per region",
+            typed_by="token_type",
+        ),
+    ),
     attributes=(
         _PIXELS,
         Attribute("max_tokens", "int", "rows per image", low=1, high=1 << 20),
@@ -188,6 +252,7 @@ REGION_FEATURES = Contract(
 
 VORONOI_TESSELLATION = Contract(
     name="VoronoiTessellation",
+    family="voronoi",
     version=1,
     meaning="Voronoi cells of round(sqrt(height width)) random sites, a pure function of the seed",
     inputs=(Port("seeds", "int64", ("B",), "one tessellation each"),),
@@ -196,8 +261,8 @@ VORONOI_TESSELLATION = Contract(
         Port("counts", "int32", ("B",), "number of cells"),
     ),
     attributes=(
-        Attribute("height", "int", "rows of the image", low=1, high=1 << 26),
-        Attribute("width", "int", "columns of the image", low=1, high=1 << 26),
+        Attribute("height", "int", "rows of the image", low=1, high=MOST_PIXELS),
+        Attribute("width", "int", "columns of the image", low=1, high=MOST_PIXELS),
         *_PLUGIN,
     ),
 )

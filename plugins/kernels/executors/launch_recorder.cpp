@@ -2,17 +2,17 @@
 // of launch.cu, it says without a GPU what an op launches. Prints the bytes of workspace, then for
 // every launch the mangled name of its kernel and the blocks and threads of its grid.
 //
-//   merge     BATCH HEIGHT WIDTH LEVELS COMPACTNESS FINAL_THRESHOLD
-//   features  BATCH HEIGHT WIDTH MAX_TOKENS BINS GRADIENT TOKEN_TYPE
-//   voronoi   BATCH HEIGHT WIDTH
+//   OP BATCH HEIGHT WIDTH ATTRIBUTE...     all attributes in the contract's order, choices by number
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "../common/validation.hpp"
 #include "launch.hpp"
 
 namespace {
@@ -106,49 +106,42 @@ struct Run {
   int launches;  // as the executor counts them
 };
 
-Run run(const std::string& op, char** values) {
-  const auto whole = [&](int i) { return std::atoi(values[i]); };
-  const int batch = whole(0), height = whole(1), width = whole(2);
-  const spit::Images images{nullptr, true, spit::PixelKind::kUint8, batch, height, width};
-  Run r{};
-  if (op == "merge") {
-    const spit::MergeArguments a{images,  whole(3), std::atof(values[4]), std::atof(values[5]), nullptr,
-                                 nullptr, nullptr};
-    r.workspace = spit::cuda::superpixel_merge_workspace(a);
-    r.status = spit::cuda::superpixel_merge(a, kStream, &r.launches);
-  } else if (op == "features") {
-    const spit::FeatureArguments a{images,
-                                   nullptr,
-                                   nullptr,
-                                   whole(3),
-                                   whole(4),
-                                   0.025,
-                                   whole(5) != 0,
-                                   spit::Interpolation::kBilinear,
-                                   static_cast<spit::TokenType>(whole(6)),
-                                   nullptr,
-                                   nullptr};
-    r.workspace = spit::cuda::region_features_workspace(a);
-    r.status = spit::cuda::region_features(a, kStream, &r.launches);
-  } else {
-    const spit::VoronoiArguments a{nullptr, batch, height, width, nullptr, nullptr, nullptr};
-    r.workspace = spit::cuda::voronoi_tessellation_workspace(a);
-    r.status = spit::cuda::voronoi_tessellation(a, kStream, &r.launches);
+// Sizes of the batch, then the attributes in the contract's order; false if they do not fit.
+template <class Arguments>
+bool run(int count, char** values, Run& r) {
+  Arguments a{};
+  spit::set_extent(a, {std::atoi(values[0]), std::atoi(values[1]), std::atoi(values[2])});
+  int next = 3;
+  spit::Contract<Arguments>::fields(a, [&](const spit::Field&, auto& value) {
+    using Value = std::remove_reference_t<decltype(value)>;
+    if (next < count) value = static_cast<Value>(std::atof(values[next]));
+    ++next;
+  });
+  if constexpr (spit::Contract<Arguments>::kHasImages) {
+    if (a.images.pixels != SPIT_PIXELS_UINT8) a.images.type = SPIT_FLOAT32;
   }
-  return r;
+  if (next != count || spit::check_sizes(a)) return false;
+  r.workspace = spit::cuda::workspace(a);
+  r.status = spit::cuda::run(a, kStream, &r.launches);
+  return true;
 }
 
-int numbers_of(const std::string& op) { return op == "merge" ? 6 : op == "features" ? 7 : op == "voronoi" ? 3 : -1; }
+bool run_named(const std::string& op, int count, char** values, Run& r) {
+#define SPIT_RUN(Arguments, name) \
+  if (op == spit::Contract<Arguments>::kName) return run<Arguments>(count, values, r);
+  SPIT_EACH_OP(SPIT_RUN)
+#undef SPIT_RUN
+  return false;
+}
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  const std::string op = count > 1 ? arguments[1] : "";
-  if (count - 2 != numbers_of(op)) {
+  Run r{};
+  if (count < 5 || !run_named(arguments[1], count - 2, arguments + 2, r)) {
     std::fprintf(stderr, "launch_recorder: no such op, or not its numbers\n");
     return 2;
   }
-  const Run r = run(op, arguments + 2);
   if (r.status != cudaSuccess || r.launches != static_cast<int>(launches.size())) {
     std::fprintf(stderr, "launch_recorder: a launch that no GPU takes, or a wrong count of launches\n");
     return 1;

@@ -8,7 +8,7 @@
 SPIT_NAMESPACE_BEGIN
 
 template <class Value, class Executor, class Pixels>
-void region_features_as(Executor& executor, const FeatureArguments& a, const Pixels& pixels) {
+void region_features_as(Executor& executor, const SpitFeatures& a, const Pixels& pixels) {
   std::size_t bytes = 0;
   const FeatureState state = lay_out_features(a, bytes);
   const int batch = a.images.batch;
@@ -22,12 +22,18 @@ void region_features_as(Executor& executor, const FeatureArguments& a, const Pix
   executor.ranges(WriteTokens<Value>{state}, batch, state.max_tokens * state.cells());
 }
 
+inline std::size_t workspace_bytes(const SpitFeatures& a) {
+  std::size_t bytes = 0;
+  lay_out_features(a, bytes);
+  return bytes;
+}
+
 template <class Executor, class Pixels>
-void region_features(Executor& executor, const FeatureArguments& a, const Pixels& pixels) {
+void run_op(Executor& executor, const SpitFeatures& a, const Pixels& pixels) {
   switch (a.token_type) {
-    case TokenType::kFloat32: return region_features_as<Float32>(executor, a, pixels);
-    case TokenType::kFloat16: return region_features_as<Float16>(executor, a, pixels);
-    case TokenType::kBfloat16: return region_features_as<Bfloat16>(executor, a, pixels);
+    case SPIT_TOKEN_TYPE_FLOAT32: return region_features_as<Float32>(executor, a, pixels);
+    case SPIT_TOKEN_TYPE_FLOAT16: return region_features_as<Float16>(executor, a, pixels);
+    case SPIT_TOKEN_TYPE_BFLOAT16: return region_features_as<Bfloat16>(executor, a, pixels);
   }
 }
 

@@ -6,15 +6,15 @@
 SPIT_NAMESPACE_BEGIN
 
 template <class Use>
-void with_pixels(const Images& images, const ContrastTable* table, Use&& use) {
+void with_pixels(const SpitImages& images, const ContrastTable* table, Use&& use) {
   const int pixels = images.height * images.width;
-  if (images.bytes) {
+  if (images.type == SPIT_UINT8) {
     const ComputedPixels<std::uint8_t, PixelKind::kUint8> plain{static_cast<const std::uint8_t*>(images.data), pixels};
     if (table) return use(TabulatedPixels{plain, table});
     return use(plain);
   }
   const auto* values = static_cast<const float*>(images.data);
-  switch (images.kind) {
+  switch (static_cast<PixelKind>(images.pixels)) {
     case PixelKind::kUint8: return use(ComputedPixels<float, PixelKind::kUint8>{values, pixels});
     case PixelKind::kUnit: return use(ComputedPixels<float, PixelKind::kUnit>{values, pixels});
     case PixelKind::kImagenet: return use(ComputedPixels<float, PixelKind::kImagenet>{values, pixels});

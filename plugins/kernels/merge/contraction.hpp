@@ -1,7 +1,7 @@
 // The components of one level become the vertices of the next (docs/algorithm.md, section 3, "Merge").
 #pragma once
 
-#include "memory.hpp"
+#include "../common/memory.hpp"
 #include "numbering.hpp"
 
 SPIT_NAMESPACE_BEGIN

@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "arguments.hpp"
-#include "contraction.hpp"
+#include "../common/workspace.hpp"
+#include "../contracts.hpp"
+#include "../merge/contraction.hpp"
 #include "philox.hpp"
-#include "workspace.hpp"
 
 SPIT_NAMESPACE_BEGIN
 
@@ -142,7 +142,7 @@ inline int site_count(int height, int width) {
 }
 
 // 4 1/4 bytes a pixel and 8 a site. workspace may be null: then only bytes is of use.
-inline VoronoiState lay_out_voronoi(const VoronoiArguments& a, std::size_t& bytes) {
+inline VoronoiState lay_out_voronoi(const SpitVoronoi& a, std::size_t& bytes) {
   Workspace workspace(a.workspace);
   VoronoiState state{};
   MergeState& n = state.numbering;
@@ -164,8 +164,14 @@ inline VoronoiState lay_out_voronoi(const VoronoiArguments& a, std::size_t& byte
   return state;
 }
 
+inline std::size_t workspace_bytes(const SpitVoronoi& a) {
+  std::size_t bytes = 0;
+  lay_out_voronoi(a, bytes);
+  return bytes;
+}
+
 template <class Executor>
-void voronoi_tessellation(Executor& executor, const VoronoiArguments& a) {
+void run_op(Executor& executor, const SpitVoronoi& a) {
   std::size_t bytes = 0;
   const VoronoiState state = lay_out_voronoi(a, bytes);
   const MergeState& n = state.numbering;
