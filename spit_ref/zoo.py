@@ -129,8 +129,8 @@ def model_config(
     """The configuration of a model by name.
 
     ``classes`` None keeps the model's own number (1000; 10 for ``spit_tiny``).
-    Raises OptionError or ContractError, which are ValueErrors, for an unknown name and for values out
-    of range.
+    Raises OptionError or ContractError, which are ValueErrors, for an unknown name and for
+    values out of range.
     """
     if name not in _SHAPES:
         raise OptionError(f"unknown model {name!r}: choose one of {', '.join(MODEL_NAMES)}")

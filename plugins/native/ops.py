@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Pixels = Literal["uint8", "unit", "imagenet"]
 Executor = Literal["threads", "shuffled"]
-MOST_THREADS = THREADS.high
 Array = TypeVar("Array", NDArray[Any], "torch.Tensor")
 
 
@@ -245,10 +244,8 @@ def _threads(contract: Contract, threads: int | None) -> int:
     if threads is None:
         return 0
     wanted = _whole(contract, "threads", threads)
-    if not 1 <= wanted <= MOST_THREADS:
-        raise ValueError(
-            f"{contract.name}: threads must lie in [1, {MOST_THREADS}], or be None, not {wanted}"
-        )
+    if wanted not in THREADS:
+        raise ValueError(f"{contract.name}: threads must be {THREADS}, or None, not {wanted}")
     return wanted
 
 
