@@ -28,7 +28,7 @@ from spit_edge.runtime.errors import (
     ImageError,
     TokenBudgetExceeded,
 )
-from spit_edge.runtime.pictures.images import as_nchw
+from spit_edge.runtime.images import as_nchw
 
 
 @dataclass(frozen=True)

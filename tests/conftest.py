@@ -17,7 +17,7 @@ import pytest
 from spit_edge.base.progress import Steps
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.images import fit_image, load_image, sample_photos
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 

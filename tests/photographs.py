@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.images import fit_image, load_image, sample_photos
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spit_edge.runtime.pictures.images import sample_photos
+from spit_edge.runtime.images import sample_photos
 from spit_edge.spit_ref import model_config
 from spit_edge.spit_ref.weights import random_state
 

@@ -27,7 +27,7 @@ from spit_edge.export.reference import model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, PrecisionPlan
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import find_images, fit_image, fitted_samples, load_image
+from spit_edge.runtime.images import find_images, fit_image, fitted_samples, load_image
 
 TRIALS = 100
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 from spit_edge.runtime.session import Session, Ticket
 
 IN_FLIGHT = 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 
 Drop = Literal["oldest", "newest", "none"]
 DROPS: tuple[Drop, ...] = get_args(Drop)

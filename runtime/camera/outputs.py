@@ -17,8 +17,8 @@ from spit_edge.base.files import whole_file
 from spit_edge.runtime.camera.frame_queue import Frame
 from spit_edge.runtime.classes import class_name
 from spit_edge.runtime.errors import CameraError
-from spit_edge.runtime.pictures.images import Pixels
-from spit_edge.runtime.pictures.overlay import overlay
+from spit_edge.runtime.images import Pixels
+from spit_edge.runtime.images.overlay import overlay
 from spit_edge.runtime.session import Output
 
 TOP = 5

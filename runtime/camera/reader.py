@@ -10,7 +10,7 @@ from spit_edge.runtime.camera.frame_queue import Frame, FrameQueue
 from spit_edge.runtime.camera.pacing import Clock, Pace
 from spit_edge.runtime.camera.sources import Source
 from spit_edge.runtime.errors import CameraError
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the first attempt to reconnect; each further one waits twice as long."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from spit_edge.base.install import pip_install
 from spit_edge.runtime.errors import BackendUnavailable, CameraError, ImageError
-from spit_edge.runtime.pictures.images import Pixels, find_images, load_image
+from spit_edge.runtime.images import Pixels, find_images, load_image
 
 
 class Source(Protocol):

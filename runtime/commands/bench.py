@@ -34,7 +34,7 @@ from spit_edge.runtime.errors import BackendUnavailable, ImageError
 from spit_edge.runtime.jetson.board import find_jetson
 from spit_edge.runtime.jetson.power_meter import Power, mean_power, power_meter
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.pictures.images import Pixels, fit_image, load_image
+from spit_edge.runtime.images import Pixels, fit_image, load_image
 from spit_edge.runtime.session import Session
 
 SECONDS = 5.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import (
+from spit_edge.runtime.images import (
     as_nchw,
     find_images,
     fit_image,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from spit_edge.base.files import whole_file
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images.loading import Pixels
 
 PICTURE_SIDE = 768
 """Pixels that the longer side of each half has at least, unless a scale is asked for."""

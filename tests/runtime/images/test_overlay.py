@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.overlay import PICTURE_SIDE, mean_colours, overlay, save_picture
+from spit_edge.runtime.images.overlay import PICTURE_SIDE, mean_colours, overlay, save_picture
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:
