@@ -9,7 +9,9 @@ import onnx
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from spit_edge.base.text import shown
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 
@@ -20,18 +22,20 @@ def inspect_bundle(path: Path, console: Console) -> None:
     Raises BundleError, which names the file that is wrong.
     """
     bundle = Bundle.open(path)
-    table = Table(title=str(path), title_justify="left", show_header=False, box=box.SIMPLE)
+    table = Table(title=Text(shown(path)), title_justify="left", show_header=False, box=box.SIMPLE)
     for name, value in manifest_facts(bundle.manifest).items():
-        table.add_row(name, value)
+        table.add_row(name, Text(shown(value)))
     graph = onnx.load(str(bundle.model), load_external_data=False)
     ops = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.graph.node)
-    table.add_row("nodes", ", ".join(f"{count} {name}" for name, count in ops.most_common()))
+    table.add_row("nodes", _counted(ops))
     types = Counter(
-        onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.graph.initializer
+        onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+        for tensor in graph.graph.initializer
     )
-    table.add_row("stored as", ", ".join(f"{n} {name.lower()}" for name, n in types.most_common()))
+    table.add_row("stored as", _counted(types))
     for name, entry in sorted(bundle.manifest.files.items()):
-        table.add_row(name, f"{entry.bytes / 1e6:.2f} MB, sha256 {entry.sha256[:16]}, verified")
+        size = f"{entry.bytes / 1e6:.2f} MB"
+        table.add_row(Text(shown(name)), f"{size}, sha256 {entry.sha256[:16]}, verified")
     console.print(table)
 
 
@@ -57,6 +61,10 @@ def manifest_facts(manifest: Manifest) -> dict[str, str]:
         "custom ops": ", ".join(f"{k} v{v}" for k, v in manifest.contracts.items()) or "none",
         "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
     }
+
+
+def _counted(names: Counter[str]) -> Text:
+    return Text(shown(", ".join(f"{count} {name}" for name, count in names.most_common())))
 
 
 def _tensors(tensors: list[TensorSpec]) -> str:

@@ -8,9 +8,9 @@ from spit_edge.base.progress import Steps
 from spit_edge.export.reference import Reference, model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import ImageError
+from spit_edge.runtime.images import find_images, fit_image, load_image
 from spit_edge.runtime.parity.judge import ImageParity, compare
 from spit_edge.runtime.parity.self_check import self_check
-from spit_edge.runtime.images import find_images, fit_image, load_image
 from spit_edge.runtime.session import Session
 
 

@@ -141,7 +141,8 @@ def say(what: str) -> None:
 
 def _console() -> Console:
     # A file or pipe gets whole lines; a terminal its own width.
-    return Console(width=None if sys.stdout.isatty() else 160)
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else 160, markup=False, force_terminal=terminal)
 
 
 def _architectures(text: str) -> tuple[int, ...]:

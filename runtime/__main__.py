@@ -17,10 +17,10 @@ from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
 from spit_edge.runtime.commands.engine import add_engine_arguments, engine_command, engine_line
 from spit_edge.runtime.commands.serve_camera import add_camera_arguments, camera_command
-from spit_edge.runtime.parity.self_check import self_check
-from spit_edge.runtime.parity.table import parity_table
 from spit_edge.runtime.images import fit_image, load_image
 from spit_edge.runtime.images.overlay import overlay, save_picture
+from spit_edge.runtime.parity.self_check import self_check
+from spit_edge.runtime.parity.table import parity_table
 from spit_edge.runtime.session import Output, Session
 
 

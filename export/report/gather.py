@@ -26,9 +26,9 @@ from spit_edge.export.report.contents import ImageFacts, Report, gates, layer_se
 from spit_edge.export.report.examine import Examiner
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import ImageError
+from spit_edge.runtime.images import find_images, fit_image, load_image
 from spit_edge.runtime.parity.judge import Expected
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.images import find_images, fit_image, load_image
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import msgspec
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
+from spit_edge.base.text import shown
 from spit_edge.runtime.bench.measure import Latency, Throughput
 from spit_edge.runtime.jetson.board import Jetson
 from spit_edge.runtime.jetson.power_meter import Power
@@ -60,7 +62,9 @@ def tables(report: Report) -> Iterator[Table]:
 def _times(report: Report) -> Table:
     images = "image" if report.batch == 1 else f"batch of {report.batch}"
     title = f"{report.bundle} on {report.backend}: ms per {images}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=Text(shown(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("what", no_wrap=True)
     for column in ("p50", "p90", "p99", "mean", "min", "max", "runs"):
         table.add_column(column, justify="right", no_wrap=True)

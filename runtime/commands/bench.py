@@ -31,10 +31,10 @@ from spit_edge.runtime.bench.report import Energy, Report, encode, tables
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.gpu import current_device
 from spit_edge.runtime.errors import BackendUnavailable, ImageError
+from spit_edge.runtime.images import Pixels, fit_image, load_image
 from spit_edge.runtime.jetson.board import find_jetson
 from spit_edge.runtime.jetson.power_meter import Power, mean_power, power_meter
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.images import Pixels, fit_image, load_image
 from spit_edge.runtime.session import Session
 
 SECONDS = 5.0

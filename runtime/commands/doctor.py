@@ -17,6 +17,7 @@ from rich.text import Text
 
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.base.progress import console
+from spit_edge.base.text import shown
 from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
     PluginLibrary,
@@ -98,7 +99,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     table.add_column("found, or what to do", overflow="fold")
     for finding in findings:
         state = Text(finding.state, style=_STYLES[finding.state])
-        table.add_row(finding.topic, state, Text(finding.what))
+        table.add_row(finding.topic, state, Text(shown(finding.what)))
     return table
 
 

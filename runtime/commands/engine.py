@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from spit_edge.base.progress import Steps
+from spit_edge.base.text import shown
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.cuda.gpu import current_device
 from spit_edge.runtime.engines.build import EngineOrder, build_engine, target_device
@@ -131,7 +132,7 @@ def _usual_part(bundle: Bundle, flavour: Flavour) -> Part:
 
 
 def _say(steps: Steps, line: str) -> None:
-    steps.console.print(line, markup=False, soft_wrap=True)
+    steps.console.print(shown(line), soft_wrap=True)
 
 
 def engine_line(stored: StoredEngine) -> str:

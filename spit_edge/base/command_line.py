@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -12,12 +13,18 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from spit_edge.base.text import shown
+
 DONE, FAILED, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
 
 
 def guarded(command: Callable[[], int], expected: tuple[type[Exception], ...]) -> int:
     """Run ``command``; turn ``expected`` errors and Ctrl-C into a line on stderr and a code."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the locale cannot print, such as names in other scripts, must not end the work.
+            stream.reconfigure(errors="backslashreplace")
     with _noticed_interrupts() as interrupts:
         try:
             return command()
@@ -27,10 +34,10 @@ def guarded(command: Callable[[], int], expected: tuple[type[Exception], ...]) -
                 print("interrupted", file=sys.stderr)
                 return INTERRUPTED
             if isinstance(error, expected):
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {shown(error, lines=True)}", file=sys.stderr)
                 return NOT_DONE
             if isinstance(error, OSError):
-                where = f" ({error.filename})" if error.filename else ""
+                where = f" ({shown(error.filename)})" if error.filename else ""
                 print(f"error: {error.strerror or error}{where}", file=sys.stderr)
                 return NOT_DONE
             raise
@@ -60,4 +67,4 @@ def _noticed_interrupts() -> Iterator[list[int]]:
 
 
 def _show_warning(message: object, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {shown(message, lines=True)}", file=sys.stderr)

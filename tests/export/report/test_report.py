@@ -17,8 +17,8 @@ import spit_edge.export.report.gather
 from spit_edge.export.__main__ import main
 from spit_edge.export.report import pictures
 from spit_edge.export.report.contents import difference
-from spit_edge.runtime.parity.judge import GATES
 from spit_edge.runtime.images import sample_photos
+from spit_edge.runtime.parity.judge import GATES
 from tests.export.precision.test_bisect import BREAKS, weights_file
 from tests.reports import Page, report_of, with_wrong_labels
 
