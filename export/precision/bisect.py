@@ -26,8 +26,7 @@ from spit_edge.export.precision.trials import OutOfTrials, Trials, describe
 from spit_edge.export.reference import model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, PrecisionPlan
-from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.images import find_images, fit_image, fitted_samples, load_image
+from spit_edge.runtime.images import ImageFolder, fitted_samples
 
 TRIALS = 100
 
@@ -147,7 +146,4 @@ def _images(manifest: Manifest, folder: Path | None) -> dict[str, NDArray[np.uin
     size = manifest.preprocessing
     if folder is None:
         return fitted_samples(size.height, size.width)
-    files = find_images(folder)
-    if not files:
-        raise ImageError(f"there are no images in {folder}")
-    return {f.name: fit_image(load_image(f), size.height, size.width) for f in files}
+    return dict(ImageFolder(folder).fitted(size.height, size.width))

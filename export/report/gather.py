@@ -25,8 +25,7 @@ from spit_edge.export.reference import Reference, model_of
 from spit_edge.export.report.contents import ImageFacts, Report, gates, layer_series
 from spit_edge.export.report.examine import Examiner
 from spit_edge.runtime.bundle.folder import Bundle
-from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.images import find_images, fit_image, load_image
+from spit_edge.runtime.images import ImageFolder
 from spit_edge.runtime.parity.judge import Expected
 from spit_edge.runtime.parity.self_check import read_check
 from spit_edge.runtime.session import Session
@@ -100,12 +99,9 @@ def _samples(bundle: Bundle, images: Path | None) -> tuple[int, Iterator[_Sample
     if images is None:
         stored = read_check(bundle)
         return len(stored), ((name, *both) for name, both in stored.items())
-    files = find_images(images)
-    if not files:
-        raise ImageError(f"there are no images in {images}")
-    size = bundle.manifest.preprocessing
-    fitted = ((f.name, fit_image(load_image(f), size.height, size.width), None) for f in files)
-    return len(files), fitted
+    folder, size = ImageFolder(images), bundle.manifest.preprocessing
+    fitted = ((name, image, None) for name, image in folder.fitted(size.height, size.width))
+    return len(folder), fitted
 
 
 def _implementations(bundle: Bundle, model: Spit) -> list[tuple[Layers, str, str]]:

@@ -1,9 +1,9 @@
 """Pictures in and out: image files to batches, and superpixels drawn on photographs."""
 
+from spit_edge.runtime.images.folder import ImageFolder, find_images
 from spit_edge.runtime.images.loading import (
     Pixels,
     as_nchw,
-    find_images,
     fit_image,
     fitted_samples,
     load_image,
@@ -11,6 +11,7 @@ from spit_edge.runtime.images.loading import (
 )
 
 __all__ = [
+    "ImageFolder",
     "Pixels",
     "as_nchw",
     "find_images",

@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from spit_edge.base.text import shown
 from spit_edge.runtime.errors import ImageError
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""What ``find_images`` takes for an image; ``load_image`` goes by the content alone."""
+from spit_edge.runtime.images.opening import opened, upright
 
 Pixels = NDArray[np.uint8]
 
@@ -23,25 +20,19 @@ Pixels = NDArray[np.uint8]
 def load_image(path: str | os.PathLike[str]) -> Pixels:
     """The picture as one sees it: uint8 [height, width, 3], RGB.
 
-    EXIF orientation is applied, transparency laid on white, of 16 bits the upper 8 kept, of an
-    animation the first frame taken.  Raises ImageError for whatever is not a whole image file.
+    The content decides, not the name; the formats are ``opening.FORMATS``.  Orientation is
+    applied, transparency laid on white, of 16 bits the upper 8 kept, of an animation the first
+    frame taken.  Raises ImageError for whatever is not a whole image file.
     """
     file = Path(path)
-    if file.is_dir():
-        raise ImageError(f"{file} is a folder, not an image file")
-    if not file.exists():
-        raise ImageError(f"there is no image file {file}")
-    if not file.is_file():
-        raise ImageError(f"{file} is not a regular file")
-    try:
-        with Image.open(file) as image:
-            _refuse_bomb(image.width, image.height)
-            return np.array(_as_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{file} is not an image in a format that Pillow reads") from error
-    # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
-    except Exception as error:
-        raise ImageError(f"{file} cannot be read as an image: {error}") from error
+    with opened(file) as stream:
+        try:
+            return np.array(_as_rgb(upright(stream)), dtype=np.uint8)
+        except UnidentifiedImageError as error:
+            raise ImageError(f"{shown(file)} is not an image in a format that is read") from error
+        # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
+        except Exception as error:
+            raise ImageError(f"{shown(file)} cannot be read as an image: {error}") from error
 
 
 def fit_image(image: Pixels, height: int, width: int) -> Pixels:
@@ -64,21 +55,6 @@ def fit_image(image: Pixels, height: int, width: int) -> Pixels:
         (width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
     )
     return np.array(fitted, dtype=np.uint8)
-
-
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files (by suffix, in any case) directly in ``folder``, sorted by name.
-
-    Hidden files are left out.  Raises ImageError if ``folder`` is not a folder.
-    """
-    place = Path(folder)
-    if not place.is_dir():
-        raise ImageError(f"there is no folder {place}")
-    return sorted(
-        file
-        for file in place.iterdir()
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-    )
 
 
 def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
@@ -107,13 +83,6 @@ def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
         problem = "images without exactly three channels"
     cure = "; fit_image gives that size" if problem.endswith("size") else ""
     raise ImageError(f"got {problem}, shape {_shape(images)}, {expected}{cure}")
-
-
-def _refuse_bomb(width: int, height: int) -> None:
-    """Pillow only warns up to twice its limit; ValueError from the limit on."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and width * height > limit:
-        raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
