@@ -54,27 +54,32 @@ class ImageFolder:
 
     def __iter__(self) -> Iterator[tuple[str, Pixels]]:
         """Names, relative to the folder and as :func:`shown` gives them, and pictures [h, w, 3]."""
-        self.left_out = {}
-        for file in self.files:
-            name = shown(file.relative_to(self._folder))
-            try:
-                image = load_image(file)
-            except ImageError as error:
-                self.left_out[name] = str(error)
-                warnings.warn(f"left out: {error}", stacklevel=2)
-                continue
-            yield name, image
-        count, total = len(self.left_out), len(self)
-        if count == total:
-            reason = next(iter(self.left_out.values()))
-            raise ImageError(
-                f"none of the {total} files in {shown(self._folder)} is a picture: {reason}"
-            )
-        if count:
-            where = shown(self._folder)
-            warnings.warn(f"{count} of {total} files in {where} were left out", stacklevel=2)
+        for file, image in self.by_file():
+            yield shown(file), image
 
     def fitted(self, height: int, width: int) -> Iterator[tuple[str, Pixels]]:
         """The same, each at this size."""
         for name, image in self:
             yield name, fit_image(image, height, width)
+
+    def by_file(self) -> Iterator[tuple[Path, Pixels]]:
+        """The same, with their files, relative to the folder, in place of the names."""
+        self.left_out = {}
+        for path in self.files:
+            file = path.relative_to(self._folder)
+            try:
+                image = load_image(path)
+            except ImageError as error:
+                self.left_out[shown(file)] = str(error)
+                warnings.warn(f"left out: {error}", stacklevel=2)
+            else:
+                yield file, image
+        self._count()
+
+    def _count(self) -> None:
+        count, total, folder = len(self.left_out), len(self), shown(self._folder)
+        if count == total:
+            reason = next(iter(self.left_out.values()))
+            raise ImageError(f"none of the {total} files in {folder} is a picture: {reason}")
+        if count:
+            warnings.warn(f"{count} of {total} files in {folder} were left out", stacklevel=3)
