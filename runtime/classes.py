@@ -1,4 +1,4 @@
-"""Names of the ImageNet-1k classes.
+"""Classes of logits: the likeliest, and their ImageNet-1k names.
 
 ``data/imagenet1k.txt`` is torchvision's list (``torchvision/models/_meta.py``, BSD-3-Clause,
 Copyright (c) Soumith Chintala 2016), one name per line in the order of the logits.
@@ -6,8 +6,33 @@ Copyright (c) Soumith Chintala 2016), one name per line in the order of the logi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class that an image may be of; ``share`` of the softmax."""
+
+    index: int
+    name: str
+    logit: float
+    share: float
+
+
+def likeliest(logits: NDArray[np.float32], top: int) -> list[Guess]:
+    """The ``top`` likeliest classes of logits [classes], the likeliest first."""
+    values = logits.astype(np.float64)
+    shares = np.exp(values - values.max())
+    shares /= shares.sum()
+    return [
+        Guess(int(i), class_name(int(i), len(values)), float(values[i]), float(shares[i]))
+        for i in np.argsort(-values, kind="stable")[: max(top, 0)]
+    ]
 
 
 def class_name(index: int, classes: int) -> str:

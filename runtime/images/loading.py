@@ -41,6 +41,7 @@ def fit_image(image: Pixels, height: int, width: int) -> Pixels:
     Bicubic, with the filter widened when it shrinks (so no aliasing).  An image of the right size
     comes back as it is; one that is only too long on one side is cropped without resampling.
     """
+    image = as_array(image)
     _check_photograph(image)
     if height < 1 or width < 1:
         raise ImageError(f"an image cannot be fitted to {height} x {width} pixels")
@@ -57,13 +58,35 @@ def fit_image(image: Pixels, height: int, width: int) -> Pixels:
     return np.array(fitted, dtype=np.uint8)
 
 
-def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
+def speaks_numpy(images: object) -> bool:
+    """Whether it gives a NumPy array, as torch's tensors and Pillow's images do."""
+    return hasattr(images, "__array__") or hasattr(images, "__array_interface__")
+
+
+def as_array(images: Any) -> NDArray[Any]:
+    """What is an array on the CPU, of NumPy or of another library, as NumPy's, without a copy.
+
+    Raises ImageError for what is none, such as lists.
+    """
+    if isinstance(images, np.ndarray):
+        return images
+    if not speaks_numpy(images):
+        raise ImageError(f"got {type(images).__name__}, expected a NumPy array of uint8")
+    try:
+        return np.asarray(images)
+    except Exception as error:  # whatever a library raises for its own types and devices
+        kind = type(images).__name__
+        raise ImageError(f"this {kind} cannot be had as a NumPy array: {error}") from error
+
+
+def as_nchw(images: Any, height: int, width: int) -> Pixels:
     """``images`` as a contiguous uint8 batch [B, 3, height, width], without a copy if it is one.
 
     Takes [B, height, width, 3], [B, 3, height, width] or a single image without the B.  Where
     both layouts fit, which is so for 3 x 3 pixels only, the channels are taken to be last.
     Raises ImageError that tells what came and what was expected.
     """
+    images = as_array(images)
     _check_pixels(images)
     expected = f"expected [B, {height}, {width}, 3] or [B, 3, {height}, {width}]"
     batch = images[np.newaxis] if images.ndim == 3 else images
@@ -129,9 +152,7 @@ def _check_photograph(image: NDArray[Any]) -> None:
         raise ImageError(f"got an array of shape {_shape(image)}, expected [height, width, 3]")
 
 
-def _check_pixels(images: object) -> None:
-    if not isinstance(images, np.ndarray):
-        raise ImageError(f"got {type(images).__name__}, expected a NumPy array of uint8")
+def _check_pixels(images: NDArray[Any]) -> None:
     if images.dtype != np.uint8:
         scaled = "; do not scale or normalise" if images.dtype.kind == "f" else ""
         raise ImageError(f"got {images.dtype} pixels, expected uint8 values 0 to 255{scaled}")

@@ -240,7 +240,7 @@ def test_unknown_backend_lists_the_known(make_bundle) -> None:
 def test_missing_package_of_a_backend(make_bundle, monkeypatch) -> None:
     point = EntryPoint("onnxruntime", "no_such_package:Backend", backends.GROUP)
     monkeypatch.setattr(backends, "entry_points", lambda group: [point])
-    with pytest.raises(BackendUnavailable, match=r"no_such_package.*spit-edge\[onnxruntime\]"):
+    with pytest.raises(BackendUnavailable, match=r"no_such_package.*pip install"):
         Session.open(make_bundle().path, "onnxruntime")
     with pytest.raises(BackendUnavailable, match="no backend can run this bundle here"):
         Session.open(make_bundle().path)
