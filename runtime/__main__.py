@@ -11,6 +11,7 @@ import numpy as np
 from spit_edge.base.command_line import DONE, FAILED, guarded
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps, console
+from spit_edge.base.text import shown
 from spit_edge.runtime.backends.backend import backend_names
 from spit_edge.runtime.classes import class_name
 from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
@@ -18,7 +19,7 @@ from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_comma
 from spit_edge.runtime.commands.engine import add_engine_arguments, engine_command, engine_line
 from spit_edge.runtime.commands.serve_camera import add_camera_arguments, camera_command
 from spit_edge.runtime.images import fit_image, load_image
-from spit_edge.runtime.images.overlay import overlay, save_picture
+from spit_edge.runtime.images.overlay import check_place, overlay, save_picture
 from spit_edge.runtime.parity.self_check import self_check
 from spit_edge.runtime.parity.table import parity_table
 from spit_edge.runtime.session import Output, Session
@@ -80,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     steps = Steps()
-    if options.overlay is not None and not options.overlay.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {options.overlay.resolve().parent} for the picture")
+    if options.overlay is not None:
+        check_place(options.overlay)
     photograph = load_image(options.image)
     with steps.step("opening the bundle"):
         session = Session.open(options.bundle, options.backend, threads=options.threads)
@@ -96,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         _print_classes(output, options.top)
     if options.overlay is not None:
         save_picture(overlay(image, output.labels[0]), options.overlay)
-        print(f"picture: {options.overlay}")
+        print(f"picture: {shown(options.overlay)}")
     return DONE
 
 

@@ -20,8 +20,8 @@ from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.images import fit_image, load_image, sample_photos
 
-OPENINGS = 200
-KEPT = 64 << 10
+OPENINGS = 100
+KEPT = 150 << 10
 """Bytes that an opened and closed session may leave; the allocator gives back in large pieces."""
 
 
@@ -156,7 +156,7 @@ def use(times):
     for _ in range(times):
         with Session.open({str(bundle.path)!r}, "onnxruntime-graph") as session:
             session.run(images)
-use(OPENINGS // 4)
+use(OPENINGS // 2)  # until the allocator has what it needs
 before = resident()
 use(OPENINGS)
 kept = (resident() - before) / OPENINGS
