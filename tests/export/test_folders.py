@@ -1,4 +1,4 @@
-"""``validate``, its report and ``bisect`` on folders: what is readable is judged, all else named."""
+"""``validate``, its report and ``bisect`` on a folder: what is read is judged, all else named."""
 
 from __future__ import annotations
 
