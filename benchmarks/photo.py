@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.runtime.pictures.images import fitted_samples, load_fitted, sample_photos
+from spit_edge.runtime.images import fitted_samples, load_fitted, sample_photos
 
 
 def astronaut(size: int) -> NDArray[np.uint8]:

@@ -41,9 +41,9 @@ from spit_edge.runtime.bundle.manifest import (
     Weights,
     encode,
 )
+from spit_edge.runtime.images import fitted_samples
 from spit_edge.runtime.parity.judge import ImageParity
 from spit_edge.runtime.parity.self_check import self_check, write_check
-from spit_edge.runtime.pictures.images import fitted_samples
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit, load_model
 from spit_edge.spit_ref.tessellation import site_count

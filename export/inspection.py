@@ -6,10 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from spit_edge.base.install import pip_install
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
+from spit_edge.base.text import shown
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
 
@@ -22,11 +24,12 @@ def inspect_bundle(path: Path, console: Console) -> None:
     bundle = Bundle.open(path)
     table = new_table(str(path), header=False)
     for name, value in manifest_facts(bundle.manifest).items():
-        table.add_row(name, value)
+        table.add_row(name, Text(shown(value)))
     for name, value in graph_facts(bundle.model).items():
-        table.add_row(name, value)
+        table.add_row(name, Text(shown(value)))
     for name, entry in sorted(bundle.manifest.files.items()):
-        table.add_row(name, f"{size_text(entry.bytes)}, sha256 {entry.sha256[:16]}, verified")
+        size = size_text(entry.bytes)
+        table.add_row(Text(shown(name)), f"{size}, sha256 {entry.sha256[:16]}, verified")
     console.print(table)
 
 
@@ -70,6 +73,10 @@ def manifest_facts(manifest: Manifest) -> dict[str, str]:
         "custom ops": ", ".join(f"{k} v{v}" for k, v in manifest.contracts.items()) or "none",
         "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
     }
+
+
+def _counted(names: Counter[str]) -> Text:
+    return Text(shown(", ".join(f"{count} {name}" for name, count in names.most_common())))
 
 
 def _tensors(tensors: list[TensorSpec]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from spit_edge.base.progress import Steps
 from spit_edge.export.reference import Reference, model_of
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.images import ImageFolder
 from spit_edge.runtime.parity.judge import ImageParity, compare
 from spit_edge.runtime.parity.self_check import self_check
-from spit_edge.runtime.pictures.images import find_images, load_fitted
 from spit_edge.runtime.session import Session
 
 
@@ -35,15 +35,15 @@ def validate(
 
 
 def _against_reference(session: Session, folder: Path, steps: Steps) -> list[ImageParity]:
-    files = find_images(folder)
+    images = ImageFolder(folder)
     manifest = session.bundle.manifest
     with steps.step("loading the reference"):
         reference = Reference(model_of(manifest), manifest.precision, manifest.fp32_products)
     size = manifest.preprocessing
     rows = []
-    for file in steps.track(files, "comparing", len(files)):
-        image = load_fitted(file, size.height, size.width)
+    fitted = images.fitted(size.height, size.width)
+    for name, image in steps.track(fitted, "comparing", len(images)):
         output = session.run(image, tokens=True, truncate=True)
         answer = reference.expected(image)
-        rows.append(compare(file.name, output, 0, answer, manifest.precision))
+        rows.append(compare(name, output, 0, answer, manifest.precision))
     return rows

@@ -20,7 +20,8 @@ TABLE_WIDTH = 4  # architectures side by side
 
 def wide_console() -> Console:
     """A file or pipe gets whole lines; a terminal its own width."""
-    return Console(width=None if sys.stdout.isatty() else 160)
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else 160, markup=False, force_terminal=terminal)
 
 
 def contract_table(contract: Contract) -> Table:

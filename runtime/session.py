@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,17 @@ from spit_edge.runtime.backends.protocol import (
 )
 from spit_edge.runtime.backends.registry import open_backend
 from spit_edge.runtime.bundle.folder import Bundle
+from spit_edge.runtime.classes import Guess, likeliest
 from spit_edge.runtime.cuda.images import GpuImages, on_gpu
 from spit_edge.runtime.errors import (
-    BackendUnavailable,
     BundleError,
     ImageError,
     TokenBudgetExceeded,
 )
-from spit_edge.runtime.pictures.images import as_nchw
+from spit_edge.runtime.images import as_array, as_nchw, fit_image, load_image, speaks_numpy
+from spit_edge.runtime.session_use import SessionUse
+
+_Picture = str | os.PathLike[str] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -56,24 +59,29 @@ class Output:
 class Ticket:
     """A batch given to :meth:`Session.submit`."""
 
-    def __init__(self, pending: Pending, budget: int | None) -> None:
-        self._pending, self._budget = pending, budget
+    def __init__(self, pending: Pending, budget: int | None, use: SessionUse) -> None:
+        self._pending, self._budget, self._use = pending, budget, use
 
     def result(self) -> Output:
         """The results, waited for.  Raises what ``run`` would, every time."""
+        self._use.check_process()
         outputs = self._pending.result()
         _check_budget(outputs["num_tokens"], self._budget, 0)
         return Output(**outputs)
 
 
 class Session:
-    """An opened bundle.  Use it as a context manager, or call ``close``."""
+    """An opened bundle.  Use it as a context manager, or call ``close``.
+
+    Threads may share it.  A forked process may not: there every call raises BackendUnavailable.
+    """
 
     def __init__(self, bundle: Bundle, backend: str, executor: Backend) -> None:
         self.bundle = bundle
         self.backend = backend
-        self._executor: Backend | None = executor
+        self._executor = executor
         self._background = None if isinstance(executor, AsyncBackend) else BackgroundRuns(executor)
+        self._use = SessionUse((executor, self._background))
 
     @classmethod
     def open(
@@ -109,8 +117,9 @@ class Session:
     ) -> Output:
         """Classify images, uint8 [B, H, W, 3] or [B, 3, H, W] (or one image without B).
 
-        On the TensorRT back ends [B, 3, H, W] may also lie on the GPU, as anything that speaks
-        DLPack or has ``__cuda_array_interface__``: a torch tensor, for example.
+        They may be NumPy's, or whatever gives such an array, as a torch tensor on the CPU does.  On
+        the TensorRT back ends [B, 3, H, W] may also lie on the GPU, as anything that speaks DLPack
+        or has ``__cuda_array_interface__``: a torch tensor, for example.
 
         seeds     of the random regions, one per image, for bundles exported with --seed-input;
                   None: the bundle's own for all
@@ -121,7 +130,13 @@ class Session:
         Batches larger than the bundle's profile are run in parts.  Raises ImageError for arrays
         that do not fit and TokenBudgetExceeded.
         """
-        executor = self._opened()
+        with self._use.call():
+            return self._run(images, seeds, truncate, tokens)
+
+    def _run(
+        self, images: Any, seeds: Sequence[int] | None, truncate: bool, tokens: bool
+    ) -> Output:
+        executor = self._executor
         batch = self._batch(images, executor)
         chosen = self._seeds(seeds, len(batch))
         largest = self.bundle.manifest.batch.max
@@ -156,7 +171,13 @@ class Session:
         Raises ImageError, also for batches larger than the bundle's profile; what happens later is
         raised by the ticket's ``result``.
         """
-        executor = self._opened()
+        with self._use.call():
+            return self._submit(images, seeds, truncate, tokens)
+
+    def _submit(
+        self, images: Any, seeds: Sequence[int] | None, truncate: bool, tokens: bool
+    ) -> Ticket:
+        executor = self._executor
         batch = self._batch(images, executor)
         chosen = self._seeds(seeds, len(batch))
         largest = self.bundle.manifest.batch.max
@@ -169,7 +190,7 @@ class Session:
         else:
             assert self._background is not None and isinstance(batch, np.ndarray)
             pending = self._background.submit(batch, seeds=chosen, tokens=tokens)
-        return Ticket(pending, budget)
+        return Ticket(pending, budget, self._use)
 
     def stages(
         self, images: NDArray[np.uint8], *, seeds: Sequence[int] | None = None
@@ -178,31 +199,64 @@ class Session:
 
         None where the back end cannot tell them apart.  Raises ImageError.
         """
-        executor = self._opened()
-        batch = self._batch(images, executor)
-        if not isinstance(executor, StagedBackend):
-            return None
-        assert isinstance(batch, np.ndarray)
-        return executor.stages(batch, seeds=self._seeds(seeds, len(batch)))
+        with self._use.call():
+            executor = self._executor
+            batch = self._batch(images, executor)
+            if not isinstance(executor, StagedBackend):
+                return None
+            assert isinstance(batch, np.ndarray)
+            return executor.stages(batch, seeds=self._seeds(seeds, len(batch)))
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str, but meant as one
+        self, images: _Picture, *, top: int = ...
+    ) -> list[Guess]: ...
+
+    @overload
+    def predict(self, images: Iterable[_Picture], *, top: int = ...) -> list[list[Guess]]: ...
+
+    def predict(self, images: Any, *, top: int = 5) -> list[Guess] | list[list[Guess]]:
+        """The ``top`` likeliest classes of an image file, the likeliest first.
+
+        Of several files, a list for each.  In place of a file there may be an image, uint8
+        [h, w, 3].  All are scaled and cropped to the model's size, and regions beyond the token
+        budget left out.
+
+        Raises ImageError for what cannot be read, BackendUnavailable if the session is closed.
+        """
+        if isinstance(images, (str, os.PathLike)) or speaks_numpy(images):
+            return self._guesses([images], top)[0]
+        largest, all_images = self.bundle.manifest.batch.max, list(images)
+        batches = (all_images[i : i + largest] for i in range(0, len(all_images), largest))
+        return [guesses for batch in batches for guesses in self._guesses(batch, top)]
+
+    def _guesses(self, images: Sequence[_Picture], top: int) -> list[list[Guess]]:
+        output = self.run(self._fitted(images), truncate=True)
+        return [likeliest(logits, top) for logits in output.logits]
+
+    def _fitted(self, pictures: Sequence[_Picture]) -> NDArray[np.uint8]:
+        size = self.bundle.manifest.preprocessing
+        loaded = (
+            load_image(one) if isinstance(one, (str, os.PathLike)) else as_array(one)
+            for one in pictures
+        )
+        return np.stack([fit_image(image, size.height, size.width) for image in loaded])
 
     def close(self) -> None:
-        """Finish what is in flight and release the back end; more than once does no harm."""
-        if self._executor is not None:
+        """Finish what is in flight, also in other threads, and release the back end.
+
+        Later calls raise BackendUnavailable.  More than once does no harm, nor in a forked process.
+        """
+        if self._use.close():
             if self._background is not None:
                 self._background.close()
             self._executor.close()
-            self._executor = None
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _opened(self) -> Backend:
-        if self._executor is None:
-            raise BackendUnavailable("this session is closed: open another one")
-        return self._executor
 
     def _batch(self, images: Any, executor: Backend) -> NDArray[np.uint8] | GpuImages:
         size = self.bundle.manifest.preprocessing

@@ -22,7 +22,7 @@ from spit_edge.base.progress import Steps
 from spit_edge.export import build as export_build
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
-from spit_edge.runtime.pictures.images import fitted_samples
+from spit_edge.runtime.images import fitted_samples
 from tests.processes import folder_of_run
 from tests.traces import Traces
 

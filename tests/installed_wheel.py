@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from spit_edge.plugins import region_features, superpixel_merge
-from spit_edge.runtime.pictures.images import as_nchw, fit_image, load_image, sample_photos
+from spit_edge.runtime.images import as_nchw, fit_image, load_image, sample_photos
 
 LABELS = "8e7643b2ca42daf4e5133c53535aef33040a7baf582bca1b5030b833396235b8"
 

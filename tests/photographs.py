@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spit_edge.runtime.pictures.images import load_fitted, sample_photos
+from spit_edge.runtime.images import load_fitted, sample_photos
 
 
 @cache

@@ -34,6 +34,7 @@ from spit_edge.base.command_line import DONE, FAILED, NOT_DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import console
 from spit_edge.base.tables import new_table
+from spit_edge.base.text import shown
 from spit_edge.export.deploy.errors import CheckFailed, DeployError
 from spit_edge.export.deploy.remote import Remote
 from spit_edge.export.deploy.target import DeployOptions, EngineWish, Target, parse_target
@@ -134,7 +135,7 @@ class FleetTable:
         with self._lock:
             self._rows[name] = _Row(state, code)
             if self._live is None:
-                self._console.print(f"{name}: {state}", markup=False, soft_wrap=True)
+                self._console.print(shown(f"{name}: {state}"), soft_wrap=True)
 
     def table(self) -> Table:
         """A row per device."""
@@ -143,7 +144,7 @@ class FleetTable:
         table.add_column("state", overflow="fold")
         with self._lock:
             for name, row in self._rows.items():
-                table.add_row(Text(name), Text(row.state, style=_STYLES[row.code]))
+                table.add_row(Text(shown(name)), Text(shown(row.state), style=_STYLES[row.code]))
         return table
 
 

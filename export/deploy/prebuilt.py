@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spit_edge.base.progress import Steps
+from spit_edge.base.text import shown
 from spit_edge.plugins.cuda_build import KERNELS, CudaBuildError
 from spit_edge.plugins.plugin_build import SOURCE, build_plugins, find_build
 from spit_edge.plugins.plugin_library import (
@@ -43,7 +44,7 @@ def _build(library: Path, steps: Steps) -> None:
     except (CudaBuildError, PluginLibraryError, OSError) as error:
         reason = str(error).splitlines()[0]
         text = f"no plugin library for Jetsons travels along, so each builds its own: {reason}"
-        steps.console.print(text, markup=False, soft_wrap=True)
+        steps.console.print(shown(text, lines=True), soft_wrap=True)
 
 
 def _is_fresh(library: Path) -> bool:

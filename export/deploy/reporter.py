@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from spit_edge.base.progress import Steps
+from spit_edge.base.text import shown
 
 
 class Reporter(Protocol):
@@ -37,14 +38,14 @@ class PersonalReporter:
         self._bar: Progress | None = None
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(shown(text, lines=True), soft_wrap=True)
 
     def event(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "done":
             self.line(f"{event['what']} {event['seconds']:.1f} s")
         elif kind == "table":
-            sys.stdout.write(event["text"])
+            sys.stdout.write(shown(event["text"], lines=True))
             sys.stdout.flush()
 
     def sending(self, total: int) -> None:

@@ -26,7 +26,7 @@ from spit_edge.export.precision.trials import OutOfTrials, Trials, describe
 from spit_edge.export.reference import model_of
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, PrecisionPlan
-from spit_edge.runtime.pictures.images import find_images, fitted_samples, load_fitted
+from spit_edge.runtime.images import ImageFolder, fitted_samples
 
 TRIALS = 100
 
@@ -146,4 +146,4 @@ def _images(manifest: Manifest, folder: Path | None) -> dict[str, NDArray[np.uin
     size = manifest.preprocessing
     if folder is None:
         return fitted_samples(size.height, size.width)
-    return {f.name: load_fitted(f, size.height, size.width) for f in find_images(folder)}
+    return dict(ImageFolder(folder).fitted(size.height, size.width))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
+from spit_edge.base.text import shown
 from spit_edge.export.graph.trunk import TrunkGraph, product_names
 from spit_edge.export.precision.layers import LayerError, product_errors, worse
 from spit_edge.export.reference import Reference
@@ -79,8 +80,7 @@ class Trials:
             result = "holds" if failure is None else describe(failure)
             self._steps.console.print(
                 f"trial {self.count} of at most {self.limit}: "
-                f"{len(fp32)} of {len(self.products)} products in fp32: {result}",
-                markup=False,
+                f"{len(fp32)} of {len(self.products)} products in fp32: {shown(result)}",
             )
         return self._known[fp32]
 

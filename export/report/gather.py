@@ -35,9 +35,9 @@ from spit_edge.export.report.contents import (
 from spit_edge.export.report.pictures import image_pictures
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.classes import class_name, likeliest
+from spit_edge.runtime.images import ImageFolder
 from spit_edge.runtime.parity.judge import Expected, compare
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.pictures.images import find_images, load_fitted
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit
 from spit_edge.spit_ref.saliency import attention_flow
@@ -115,10 +115,9 @@ def _samples(bundle: Bundle, images: Path | None) -> tuple[int, Iterator[_Sample
     if images is None:
         stored = read_check(bundle)
         return len(stored), ((name, *both) for name, both in stored.items())
-    files = find_images(images)
-    size = bundle.manifest.preprocessing
-    fitted = ((f.name, load_fitted(f, size.height, size.width), None) for f in files)
-    return len(files), fitted
+    folder, size = ImageFolder(images), bundle.manifest.preprocessing
+    fitted = ((name, image, None) for name, image in folder.fitted(size.height, size.width))
+    return len(folder), fitted
 
 
 def _implementations(bundle: Bundle, model: Spit) -> list[tuple[Layers, str, str]]:

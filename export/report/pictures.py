@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spit_edge.runtime.pictures.images import Pixels
-from spit_edge.runtime.pictures.overlay import borders, mean_colours
+from spit_edge.runtime.images import Pixels
+from spit_edge.runtime.images.overlay import borders, mean_colours
 
 BORDER_SIDE = 448
 """Pixels that the longer side of a photograph with borders has at least."""

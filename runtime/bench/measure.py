@@ -12,7 +12,7 @@ import numpy as np
 
 from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 from spit_edge.runtime.session import Session, Ticket
 
 IN_FLIGHT = 2

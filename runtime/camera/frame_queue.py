@@ -6,9 +6,10 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, get_args
 
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 
 Drop = Literal["oldest", "newest", "none"]
 DROPS: tuple[Drop, ...] = get_args(Drop)
@@ -21,12 +22,14 @@ class Frame:
     number  counts the frames that were read, from 0
     moment  by the clock that intervals are taken from, in seconds
     taken   by the calendar, in UTC
+    file    that it comes from, relative to the folder; None if it is of no folder
     """
 
     number: int
     moment: float
     taken: datetime
     pixels: Pixels
+    file: Path | None = None
 
 
 class FrameQueue:

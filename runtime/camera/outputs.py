@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -13,16 +15,19 @@ import msgspec
 import numpy as np
 
 from spit_edge.base.files import whole_file
+from spit_edge.base.text import shown
 from spit_edge.runtime.camera.frame_queue import Frame
 from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.errors import CameraError
-from spit_edge.runtime.pictures.images import Pixels
-from spit_edge.runtime.pictures.overlay import overlay
+from spit_edge.runtime.images import Pixels
+from spit_edge.runtime.images.overlay import overlay
 from spit_edge.runtime.session import Output
 
 TOP = 5
 _SCALE = 2
 _QUALITY = 90
+_LONGEST_NAME = 230
+"""Bytes; file systems take 255."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,12 @@ class Result:
 
     @property
     def id(self) -> str:
-        """Names the frame in files and lines: the time it was read, in UTC."""
+        """Names the frame in files and lines.
+
+        In a folder of images the file's own name in it, else the time the frame was read, in UTC.
+        """
+        if self.frame.file is not None:
+            return str(self.frame.file)
         return f"{self.frame.taken:%Y%m%dT%H%M%S.%fZ}"
 
 
@@ -123,7 +133,7 @@ class JsonLines:
 
 
 class _Kept:
-    """The newest ``keep`` files of a folder, those of earlier runs among them."""
+    """The newest ``keep`` files of a folder, those of earlier runs with a camera among them."""
 
     def __init__(self, folder: Path, suffix: str, keep: int | None) -> None:
         self._folder, self._suffix, self._keep = folder, suffix, keep
@@ -132,8 +142,11 @@ class _Kept:
 
     def place(self, name: str) -> Path:
         """Where to write the next one; the oldest makes room."""
-        file = self._folder / f"{name}.{self._suffix}"
+        file = self._folder / f"{_short(name)}.{self._suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
         if self._keep is not None:
+            if file in self._files:
+                self._files.remove(file)
             while len(self._files) >= self._keep:
                 self._files.popleft().unlink(missing_ok=True)
             self._files.append(file)
@@ -143,7 +156,7 @@ class _Kept:
 def _line(result: Result) -> dict[str, object]:
     num_tokens = int(result.output.num_tokens[0])
     return {
-        "id": result.id,
+        "id": shown(result.id),
         "frame": result.frame.number,
         "time": result.frame.taken.isoformat(),
         "top": [
@@ -156,9 +169,21 @@ def _line(result: Result) -> dict[str, object]:
     }
 
 
+def _short(name: str) -> str:
+    """A relative path whose last part leaves room for an ending and for a draft beside the file."""
+    parent, _, last = name.rpartition("/")
+    if len(os.fsencode(last)) > _LONGEST_NAME:
+        # Different names stay different.
+        digest = hashlib.sha256(os.fsencode(last)).hexdigest()[:16]
+        last = f"{last[: _LONGEST_NAME // 5]}-{digest}"
+    return f"{parent}/{last}" if parent else last
+
+
 def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CameraError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise CameraError(f"the folder {shown(folder)} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CameraError(f"nothing can be written into the folder {shown(folder)}")
     return folder

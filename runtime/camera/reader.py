@@ -10,20 +10,22 @@ from spit_edge.runtime.camera.frame_queue import Frame, FrameQueue
 from spit_edge.runtime.camera.pacing import Clock, Pace
 from spit_edge.runtime.camera.sources import Source
 from spit_edge.runtime.errors import CameraError
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images import Pixels
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the first attempt to reconnect; each further one waits twice as long."""
-_PATIENCE = 2.0
+_PATIENCE = 0.5
+"""Seconds that the end waits for the thread, which may be opening or reading what gives nothing."""
 
 
 class FrameReader:
-    """Puts the frames of an opened ``source`` into ``queue`` until they end or ``clock`` stops.
+    """Opens ``source`` and puts its frames into ``queue`` until they end or ``clock`` stops.
 
     A live source is read as fast as it gives, so that nothing old is left in its buffers, and what
     is not due is skipped; another one is read when a frame is due.
 
-    reconnect  whether a lost source is opened again and again; else it is an error
+    reconnect  whether a lost source is opened again and again; else it is an error, as it is always
+               if it cannot be opened the first time
     say        told of losses and returns
     """
 
@@ -53,6 +55,7 @@ class FrameReader:
     def run(self) -> None:
         """All of the reading; ends the queue, with the error if there is one."""
         try:
+            self._source.open()
             while not self._clock.stopped and self._take_one():
                 pass
             self._queue.end()
@@ -71,7 +74,8 @@ class FrameReader:
         self.read += 1
         if not self._source.live or self._pace.is_due(now):
             self._pace.took(now)
-            self._queue.put(Frame(number, now, datetime.now(timezone.utc), pixels))
+            taken = datetime.now(timezone.utc)
+            self._queue.put(Frame(number, now, taken, pixels, self._source.file))
         return True
 
     def _next(self) -> Pixels | None:

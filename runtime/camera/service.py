@@ -10,7 +10,7 @@ from spit_edge.runtime.camera.outputs import Result, Sink
 from spit_edge.runtime.camera.pacing import Clock
 from spit_edge.runtime.camera.reader import FrameReader
 from spit_edge.runtime.camera.statistics import Statistics
-from spit_edge.runtime.pictures.images import Pixels, fit_image
+from spit_edge.runtime.images import Pixels, fit_image
 from spit_edge.runtime.session import Session, Ticket
 
 _TICK = 0.1

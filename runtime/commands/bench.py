@@ -33,10 +33,10 @@ from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.commands.options import add_session
 from spit_edge.runtime.cuda.gpu import current_gpu
 from spit_edge.runtime.errors import BackendUnavailable, ImageError
+from spit_edge.runtime.images import Pixels, load_fitted
 from spit_edge.runtime.jetson.board import find_board
 from spit_edge.runtime.jetson.power_meter import Power, mean_power, power_meter
 from spit_edge.runtime.parity.self_check import read_check
-from spit_edge.runtime.pictures.images import Pixels, load_fitted
 from spit_edge.runtime.session import Session
 
 SECONDS = 5.0

@@ -18,6 +18,7 @@ from spit_edge.base.install import installed_versions
 from spit_edge.base.progress import console
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
+from spit_edge.base.text import shown
 from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
     PluginLibrary,
@@ -99,7 +100,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     table.add_column("found, or what to do", overflow="fold")
     for finding in findings:
         state = Text(finding.state, style=_STYLES[finding.state])
-        table.add_row(finding.topic, state, Text(finding.what))
+        table.add_row(finding.topic, state, Text(shown(finding.what)))
     return table
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
 from spit_edge.base.sizes import size_text
+from spit_edge.base.text import shown
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Part
 from spit_edge.runtime.commands.options import add_bundle
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     """Build the engine, unless there is one that fits; print its path."""
     steps = Steps()
     stored = wanted_engine(options, steps)
-    steps.console.print(engine_line(stored), markup=False, soft_wrap=True)
+    _say(steps, engine_line(stored))
     print(stored.path)
     return DONE
 
@@ -118,14 +119,17 @@ def engine_if_possible(path: Path, steps: Steps) -> StoredEngine | None:
         order = EngineOrder(bundle=bundle, part=_usual_part(bundle, flavour), flavour=flavour)
         return build_engine(order, gpu, steps)
     except (BackendUnavailable, PluginMissing) as error:
-        line = f"no engine, because {error}; on the device: spit-edge engine {path}"
-        steps.console.print(line, markup=False, soft_wrap=True)
+        _say(steps, f"no engine, because {error}; on the device: spit-edge engine {path}")
         return None
 
 
 def _usual_part(bundle: Bundle, flavour: Flavour) -> Part:
     """The full graph, unless there is only the trunk or no way to run plugins."""
     return "trunk" if flavour.is_rtx or bundle.manifest.part == "trunk" else "full"
+
+
+def _say(steps: Steps, line: str) -> None:
+    steps.console.print(shown(line), soft_wrap=True)
 
 
 def engine_line(stored: StoredEngine) -> str:

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE
-from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
 from spit_edge.base.ranges import COUNT
+from spit_edge.base.text import shown
 from spit_edge.runtime.classes import likeliest
 from spit_edge.runtime.commands.options import add_session
-from spit_edge.runtime.pictures.images import fit_image, load_image
-from spit_edge.runtime.pictures.overlay import overlay, save_picture
+from spit_edge.runtime.images import fit_image, load_image
+from spit_edge.runtime.images.overlay import check_place, overlay, save_picture
 from spit_edge.runtime.session import Output, Session
 
 
@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the classes of the image; write the picture of its regions."""
     steps = Steps()
-    if options.overlay is not None and not options.overlay.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {options.overlay.resolve().parent} for the picture")
+    if options.overlay is not None:
+        check_place(options.overlay)
     photograph = load_image(options.image)
     with steps.step("opening the bundle"):
         session = Session.open(options.bundle, options.backend, threads=options.threads)
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         _print_classes(output, options.top)
     if options.overlay is not None:
         save_picture(overlay(image, output.labels[0]), options.overlay)
-        print(f"picture: {options.overlay}")
+        print(f"picture: {shown(options.overlay)}")
     return DONE
 
 

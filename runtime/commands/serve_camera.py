@@ -13,6 +13,7 @@ from pathlib import Path
 from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps
 from spit_edge.base.ranges import COUNT, Above
+from spit_edge.base.text import shown
 from spit_edge.runtime.camera.frame_queue import DROPS, Drop, FrameQueue
 from spit_edge.runtime.camera.outputs import JsonLines, LabelFolder, OverlayFolder, Sink
 from spit_edge.runtime.camera.pacing import Clock, Pace
@@ -104,7 +105,6 @@ def run(options: argparse.Namespace) -> int:
                 Session.open(options.bundle, options.backend, threads=options.threads)
             )
         clock, queue = Clock(stop), FrameQueue(options.queue, drop)
-        source.open()
         reader = FrameReader(source, queue, clock, Pace(options.fps), reconnect=reconnect, say=_say)
         stack.callback(reader.join)
         stack.callback(queue.end)
@@ -142,4 +142,4 @@ def _stopped_by_sigterm(stop: threading.Event) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(shown(line), file=sys.stderr, flush=True)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import BundleError
+from spit_edge.runtime.images import load_image
 from spit_edge.runtime.parity.judge import Expected, ImageParity, compare
-from spit_edge.runtime.pictures.images import load_image
 from spit_edge.runtime.session import Session
 
 

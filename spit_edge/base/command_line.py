@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from spit_edge.base.errors import PackageMissing, SpitError, Stopped
+from spit_edge.base.text import shown
 
 DONE, FAILED, NOT_DONE = 0, 1, 2
 _SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -98,6 +100,10 @@ def guarded(
     """
     # Before torch loads OpenMP: threads that spin while they wait make a busy machine far slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the locale cannot print, such as names in other scripts, must not end the work.
+            stream.reconfigure(errors="backslashreplace")
     with _warnings_as_lines(), _noticed_signals() as signals:
         try:
             return command()
@@ -197,4 +203,4 @@ def _warnings_as_lines() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(shown(line, lines=True), file=sys.stderr)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from spit_edge.runtime import Session
-from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+from spit_edge.runtime.images import fit_image, load_image, sample_photos
 
 THREADS = 8
 GROWTH = 16 << 20

@@ -30,6 +30,8 @@ class FakeClock:
 class ScriptedSource:
     """Gives what ``script`` says: pixels, errors to raise, or calls to make first."""
 
+    file = None
+
     def __init__(self, script: Iterable[object], *, live: bool) -> None:
         self.live, self._script = live, iter(script)
         self.opened = self.closed = 0

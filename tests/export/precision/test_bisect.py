@@ -21,7 +21,7 @@ from spit_edge.export.precision.plan import PlanError, check_plan, read_plan
 from spit_edge.export.precision.trials import OutOfTrials, Trials
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import PrecisionPlan
-from spit_edge.runtime.pictures.images import fitted_samples
+from spit_edge.runtime.images import fitted_samples
 from spit_edge.spit_ref import Spit, load_model, model_config
 from tests.conftest import GOLDENS
 

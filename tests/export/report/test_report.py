@@ -21,8 +21,8 @@ from spit_edge.export.precision.layers import LayerError
 from spit_edge.export.report import pictures
 from spit_edge.export.report.chart import layer_chart
 from spit_edge.export.report.contents import difference, layer_series
+from spit_edge.runtime.images import sample_photos
 from spit_edge.runtime.parity.judge import GATES
-from spit_edge.runtime.pictures.images import sample_photos
 from tests.export.precision.test_bisect import BREAKS, weights_file
 from tests.reports import Page, report_of, with_wrong_labels
 

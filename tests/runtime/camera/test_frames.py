@@ -146,7 +146,7 @@ def test_a_camera_that_vanishes_comes_back() -> None:
     source = ScriptedSource([*script, lambda: setattr(clock, "stopped", True)], live=True)
     frames, _, said = read_all(source, clock, reconnect=True)
     assert [f.number for f in frames][:4] == [0, 1, 2, 3]
-    assert clock.waits == [0.5, 1.0, 2.0, 0.5] and source.opened == 4
+    assert clock.waits == [0.5, 1.0, 2.0, 0.5] and source.opened == 5
     assert said[0].endswith("trying again in 0.5 s")
     assert said.count("frames are coming again") == 2
 

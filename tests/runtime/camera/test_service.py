@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image
 
 from spit_edge.base.memory import resident_memory
+from spit_edge.base.text import shown
 from spit_edge.runtime import ExecutionError, Session
 from spit_edge.runtime.__main__ import main
 from spit_edge.runtime.camera.frame_queue import FrameQueue
@@ -213,15 +215,39 @@ def test_a_folder_on_the_command_line(bundle, folder, tmp_path, capsys) -> None:
     assert Image.open(newest).size == (2 * 56 * 2 + 16, 40 * 2)
     # Another run adds its lines, and files of the first run make room for its own.
     assert main([*words, "--keep-overlays", "2", "--frames", "1"]) == 0
-    assert len(lines.read_text().splitlines()) == 5 and len(list(labels.iterdir())) == 5
-    assert len(list(overlays.iterdir())) == 3 and newest.exists()
+    assert len(lines.read_text().splitlines()) == 5 and len(list(labels.iterdir())) == 4
+    assert newest.exists()
 
 
 def test_every_nth_picture(bundle, folder, tmp_path, capsys) -> None:
     overlays = tmp_path / "overlays"
     words = ["serve-camera", bundle, str(folder), "--overlay-dir", str(overlays)]
     assert main([*words, "--keep-overlays", "9", "--overlay-every", "3"]) == 0
-    assert len(list(overlays.glob("2*.jpg"))) == 2
+    assert {f.name for f in overlays.iterdir()} == {"0.png.jpg", "3.png.jpg", "latest.jpg"}
+
+
+def test_results_of_a_folder_have_the_names_of_its_files(bundle, images, tmp_path, capsys) -> None:
+    """Of files with the same stem, in folders, with long names and names that are not UTF-8."""
+    place, labels, overlays = (tmp_path / name for name in ("in", "labels", "overlays"))
+    names = ["a.jpg", "a.png", "sub/a.png", "x" * 250 + ".png", "x" * 249 + "y.png"]
+    names += [os.fsdecode(b"\xff.png"), "b\x1b[2J.png"]
+    for number, name in enumerate(names):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[number % 3]).save(place / name)
+    words = ["serve-camera", bundle, str(place), "--json-lines", "-", "--labels-dir", str(labels)]
+    assert main([*words, "--overlay-dir", str(overlays), "--keep-overlays", "99"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    ids = [json.loads(line)["id"] for line in said.splitlines()]
+    assert ids == [shown(name) for name in sorted(names)]
+    written = {str(f.relative_to(labels)) for f in labels.rglob("*.npz")}
+    assert len(written) == len(names)
+    assert {f"{name}.npz" for name in names if len(name) < 100} < written
+    pictures = {str(f.relative_to(overlays)) for f in overlays.rglob("*.jpg")}
+    assert len(pictures) == len(names) + 1 and "sub/a.png.jpg" in pictures
+    # Again into the same folder: the same files, each in its own place, and the last two are left.
+    assert main([*words, "--keep-labels", "2"]) == 0
+    assert len(list(labels.rglob("*.npz"))) == 2
 
 
 def test_more_regions_than_slots_do_not_end_it(make_bundle, tmp_path, images, capsys) -> None:
@@ -238,6 +264,7 @@ def test_more_regions_than_slots_do_not_end_it(make_bundle, tmp_path, images, ca
         (["nothing-there"], "is no folder, file, camera"),
         (["."], "no images in"),
         (["FOLDER", "--overlay-dir", "/proc/none"], "cannot be made"),
+        (["FOLDER", "--labels-dir", "/proc/self"], "nothing can be written into"),
         (["FOLDER", "--json-lines", "none/lines"], "No such file or directory"),
         (["FOLDER", "--backend", "none"], "choose one of"),
     ],
@@ -269,3 +296,48 @@ def test_signals_stop_it_cleanly(bundle, folder, tmp_path, number, code) -> None
     assert "Traceback" not in said and ("interrupted" in said) == (code == 130)
     assert all(json.loads(line) for line in lines.read_text().splitlines())
     assert [file.name for file in overlays.iterdir()] == ["latest.jpg"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_are_heard_while_a_stream_opens(bundle, number, code) -> None:
+    """A server takes the connection and says nothing; OpenCV would wait for it for 30 s."""
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(60)
+        address = f"http://me:S3cret@127.0.0.1:{server.getsockname()[1]}/x.mjpg"
+        words = [sys.executable, "-m", "spit_edge.runtime", "serve-camera", bundle, address]
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        connection, _ = server.accept()
+        with connection:
+            start = time.monotonic()
+            process.send_signal(number)
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == code and time.monotonic() - start < 5, said
+    assert "Traceback" not in said and "S3cret" not in said
+
+
+def test_a_password_is_not_in_the_log(bundle) -> None:
+    """Nor in what OpenCV and FFmpeg write themselves, which capsys would not see."""
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    for address in ("rtsp://me:S3cret@127.0.0.1:1/x", "http://me:S3cret@127.0.0.1:1/x.mp4"):
+        words = [sys.executable, "-m", "spit_edge.runtime", "serve-camera", bundle, address]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "***@127.0.0.1" in done.stderr
+        assert "S3cret" not in done.stdout + done.stderr
+
+
+def test_a_source_that_cannot_be_opened_is_an_error_and_not_tried_again(bundle) -> None:
+    class Missing(ScriptedSource):
+        def open(self) -> None:
+            super().open()
+            raise CameraError("it cannot be opened")
+
+    source = Missing([], live=True)
+    with (
+        Session.open(bundle, "onnxruntime") as session,
+        pytest.raises(CameraError, match="cannot be opened"),
+    ):
+        serve(source, session, [])
+    assert source.opened == 1

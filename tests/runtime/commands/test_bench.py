@@ -14,9 +14,9 @@ import pytest
 from spit_edge.runtime.__main__ import main
 from spit_edge.runtime.bench.measure import Limit, latency_of, measure_throughput, used_gpu_memory
 from spit_edge.runtime.commands import bench as command
+from spit_edge.runtime.images import sample_photos
 from spit_edge.runtime.jetson.board import Board
 from spit_edge.runtime.jetson.clocks import Clock
-from spit_edge.runtime.pictures.images import sample_photos
 from tests.runtime.jetson.test_tegrastats import LINE, fake_tegrastats
 
 ORIN = Board("Jetson", "6.2", "36.4.3", "12.6", None, "25W", (Clock("GPU", 9, 9, 9),), 8 << 30)

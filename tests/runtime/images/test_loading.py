@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import (
+from spit_edge.runtime.images import (
     as_nchw,
-    find_images,
     fit_image,
     load_image,
     sample_photos,
@@ -415,26 +414,6 @@ def test_a_target_without_pixels_is_refused(target: tuple[int, int]) -> None:
 
 
 # Finding
-
-
-def test_images_are_found_by_suffix_and_sorted_by_name(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a.PNG", "c.jpeg", "Z.tiff", ".hidden.png", "notes.txt", "png", "x.npz"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in find_images(tmp_path)] == ["Z.tiff", "a.PNG", "b.jpg", "c.jpeg"]
-    assert find_images(str(tmp_path)) == find_images(tmp_path)
-
-
-def test_an_empty_folder_has_none(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="there are no images in"):
-        find_images(tmp_path)
-
-
-def test_only_folders_are_searched(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
-    for place in (tmp_path / "a.png", tmp_path / "missing"):
-        with pytest.raises(ImageError, match=f"there is no folder {place}"):
-            find_images(place)
 
 
 # Batches

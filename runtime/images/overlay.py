@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spit_edge.base.files import whole_file
+from spit_edge.base.text import shown
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.images import Pixels
+from spit_edge.runtime.images.loading import Pixels
 
 PICTURE_SIDE = 768
 """Pixels that the longer side of each half has at least, unless a scale is asked for."""
@@ -76,16 +77,28 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> None:
     Raises ImageError for a suffix that is not known and for a place that cannot be written.
     """
     file = Path(path)
-    if file.suffix.lower() not in _FORMATS:
-        raise ImageError(f"cannot write {file}: its suffix must be one of {', '.join(_FORMATS)}")
-    if not file.parent.is_dir():
-        raise ImageError(f"cannot write {file}: there is no folder {file.parent}")
+    check_place(file)
     name, options = _FORMATS[file.suffix.lower()]
     try:
         with whole_file(file) as stream:
             picture.save(stream, format=name, **options)
     except OSError as error:
-        raise ImageError(f"cannot write {file}: {error}") from error
+        raise ImageError(f"cannot write {shown(file)}: {error}") from error
+
+
+def check_place(file: Path) -> None:
+    """Raise ImageError if ``save_picture`` could not write ``file``: before the work, not after."""
+    problem = None
+    if file.suffix.lower() not in _FORMATS:
+        problem = f"its suffix must be one of {', '.join(_FORMATS)}"
+    elif not file.parent.is_dir():
+        problem = f"there is no folder {shown(file.parent)}"
+    elif file.is_dir():
+        problem = "it is a folder"
+    elif not os.access(file.parent, os.W_OK | os.X_OK):
+        problem = f"nothing can be written into the folder {shown(file.parent)}"
+    if problem is not None:
+        raise ImageError(f"cannot write {shown(file)}: {problem}")
 
 
 def _check(image: Pixels, labels: NDArray[Any]) -> None:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.pictures.overlay import PICTURE_SIDE, mean_colours, overlay, save_picture
+from spit_edge.runtime.images.overlay import (
+    PICTURE_SIDE,
+    check_place,
+    mean_colours,
+    overlay,
+    save_picture,
+)
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:
@@ -198,6 +204,17 @@ def test_unknown_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=f"there is no folder {tmp_path / 'missing'}"):
         save_picture(Image.fromarray(noise(8, 8, 3)), tmp_path / "missing" / "a.png")
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for place in ("a.xyz", "missing/a.png", "folder.png"):
+        with pytest.raises(ImageError, match="cannot write"):
+            check_place(tmp_path / place)
+    with pytest.raises(ImageError, match="nothing can be written into the folder /proc/self"):
+        check_place(Path("/proc/self/a.png"))
+    check_place(tmp_path / "a.png")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "folder.png"]
 
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:

@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from spit_edge.base.text import shown
 from spit_edge.runtime.errors import ImageError
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""What ``find_images`` takes for an image; ``load_image`` goes by the content alone."""
+from spit_edge.runtime.images.opening import opened, upright
 
 Pixels = NDArray[np.uint8]
 
@@ -23,25 +20,19 @@ Pixels = NDArray[np.uint8]
 def load_image(path: str | os.PathLike[str]) -> Pixels:
     """The picture as one sees it: uint8 [height, width, 3], RGB.
 
-    EXIF orientation is applied, transparency laid on white, of 16 bits the upper 8 kept, of an
-    animation the first frame taken.  Raises ImageError for whatever is not a whole image file.
+    The content decides, not the name; the formats are ``opening.FORMATS``.  Orientation is
+    applied, transparency laid on white, of 16 bits the upper 8 kept, of an animation the first
+    frame taken.  Raises ImageError for whatever is not a whole image file.
     """
     file = Path(path)
-    if file.is_dir():
-        raise ImageError(f"{file} is a folder, not an image file")
-    if not file.exists():
-        raise ImageError(f"there is no image file {file}")
-    if not file.is_file():
-        raise ImageError(f"{file} is not a regular file")
-    try:
-        with Image.open(file) as image:
-            _refuse_bomb(image.width, image.height)
-            return np.array(_as_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{file} is not an image in a format that Pillow reads") from error
-    # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
-    except Exception as error:
-        raise ImageError(f"{file} cannot be read as an image: {error}") from error
+    with opened(file) as stream:
+        try:
+            return np.array(_as_rgb(upright(stream)), dtype=np.uint8)
+        except UnidentifiedImageError as error:
+            raise ImageError(f"{shown(file)} is not an image in a format that is read") from error
+        # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
+        except Exception as error:
+            raise ImageError(f"{shown(file)} cannot be read as an image: {error}") from error
 
 
 def fit_image(image: Pixels, height: int, width: int) -> Pixels:
@@ -50,6 +41,7 @@ def fit_image(image: Pixels, height: int, width: int) -> Pixels:
     Bicubic, with the filter widened when it shrinks (so no aliasing).  An image of the right size
     comes back as it is; one that is only too long on one side is cropped without resampling.
     """
+    image = as_array(image)
     _check_photograph(image)
     if height < 1 or width < 1:
         raise ImageError(f"an image cannot be fitted to {height} x {width} pixels")
@@ -71,31 +63,35 @@ def load_fitted(path: str | os.PathLike[str], height: int, width: int) -> Pixels
     return fit_image(load_image(path), height, width)
 
 
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files (by suffix, in any case) directly in ``folder``, sorted by name.
+def speaks_numpy(images: object) -> bool:
+    """Whether it gives a NumPy array, as torch's tensors and Pillow's images do."""
+    return hasattr(images, "__array__") or hasattr(images, "__array_interface__")
 
-    Hidden files are left out.  Raises ImageError if ``folder`` is not a folder or has none.
+
+def as_array(images: Any) -> NDArray[Any]:
+    """What is an array on the CPU, of NumPy or of another library, as NumPy's, without a copy.
+
+    Raises ImageError for what is none, such as lists.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise ImageError(f"there is no folder {place}")
-    found = sorted(
-        file
-        for file in place.iterdir()
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-    )
-    if not found:
-        raise ImageError(f"there are no images in {place}")
-    return found
+    if isinstance(images, np.ndarray):
+        return images
+    if not speaks_numpy(images):
+        raise ImageError(f"got {type(images).__name__}, expected a NumPy array of uint8")
+    try:
+        return np.asarray(images)
+    except Exception as error:  # whatever a library raises for its own types and devices
+        kind = type(images).__name__
+        raise ImageError(f"this {kind} cannot be had as a NumPy array: {error}") from error
 
 
-def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
+def as_nchw(images: Any, height: int, width: int) -> Pixels:
     """``images`` as a contiguous uint8 batch [B, 3, height, width], without a copy if it is one.
 
     Takes [B, height, width, 3], [B, 3, height, width] or a single image without the B.  Where
     both layouts fit, which is so for 3 x 3 pixels only, the channels are taken to be last.
     Raises ImageError that tells what came and what was expected.
     """
+    images = as_array(images)
     _check_pixels(images)
     expected = f"expected [B, {height}, {width}, 3] or [B, 3, {height}, {width}]"
     batch = images[np.newaxis] if images.ndim == 3 else images
@@ -115,13 +111,6 @@ def as_nchw(images: NDArray[Any], height: int, width: int) -> Pixels:
         problem = "images without exactly three channels"
     cure = "; fit_image gives that size" if problem.endswith("size") else ""
     raise ImageError(f"got {problem}, shape {_shape(images)}, {expected}{cure}")
-
-
-def _refuse_bomb(width: int, height: int) -> None:
-    """Pillow only warns up to twice its limit; ValueError from the limit on."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and width * height > limit:
-        raise ValueError(f"{width} x {height} pixels are more than the limit of {limit}")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -168,9 +157,7 @@ def _check_photograph(image: NDArray[Any]) -> None:
         raise ImageError(f"got an array of shape {_shape(image)}, expected [height, width, 3]")
 
 
-def _check_pixels(images: object) -> None:
-    if not isinstance(images, np.ndarray):
-        raise ImageError(f"got {type(images).__name__}, expected a NumPy array of uint8")
+def _check_pixels(images: NDArray[Any]) -> None:
     if images.dtype != np.uint8:
         scaled = "; do not scale or normalise" if images.dtype.kind == "f" else ""
         raise ImageError(f"got {images.dtype} pixels, expected uint8 values 0 to 255{scaled}")

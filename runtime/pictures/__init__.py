@@ -1,1 +1,0 @@
-"""Pictures in and out: image files to batches, and superpixels drawn on photographs."""
