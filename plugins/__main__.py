@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from spit_edge.base.made_here import file_sha256, remember
 from spit_edge.plugins.contract_tables import cpp_tables
 from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.plugins.cuda_build import ARCHITECTURES, CudaBuildError
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a plugin library is and what it is for")
     info.add_argument("library", type=Path)
     info.set_defaults(command=_info)
+
+    trust = commands.add_parser(
+        "trust", help="let this machine run a library that lies in a bundle and was built elsewhere"
+    )
+    trust.add_argument("library", type=Path)
+    trust.set_defaults(command=_trust)
     return parser
 
 
@@ -132,6 +139,10 @@ def _info(options: argparse.Namespace) -> None:
     print(f"architectures  {', '.join(f'sm_{a}' for a in library.architectures)}")
     contracts = ", ".join(f"{op} v{version}" for op, version in library.contracts.items())
     print(f"contracts      {contracts}")
+
+
+def _trust(options: argparse.Namespace) -> None:
+    remember(file_sha256(read_library(options.library).path))
 
 
 def say(what: str) -> None:

@@ -7,6 +7,7 @@ import os
 # Before torch loads OpenMP: threads that spin while they wait make a busy machine 50 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from spit_edge.base.progress import Steps
 from spit_edge.export.build import Built, build
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.pictures.images import fit_image, load_image, sample_photos
+
+# What tests build is not to be trusted by the user's own runs.
+_STATE = tempfile.TemporaryDirectory(prefix="spit-edge-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spit_edge import export
+from spit_edge.base.files import whole_file
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.plugins.plugin_library import (
     FILE_NAME,
@@ -107,17 +108,15 @@ def make_package(
 def write_archive(package: Package, target: Path) -> None:
     """All of it as a tar file that depends on nothing but the content and SOURCE_DATE_EPOCH."""
     when = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    fresh = target.with_name(f".{target.name}.new")
-    try:
-        with tarfile.open(fresh, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for path, file in sorted(package.files.items()):
-                member = tarfile.TarInfo(path)
-                member.size, member.mtime, member.mode = file.bytes, when, 0o644
-                with file.source.open("rb") as content:
-                    archive.addfile(member, content)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with (
+        whole_file(target) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for path, file in sorted(package.files.items()):
+            member = tarfile.TarInfo(path)
+            member.size, member.mtime, member.mode = file.bytes, when, 0o644
+            with file.source.open("rb") as content:
+                archive.addfile(member, content)
 
 
 def _write_contents(place: Path, files: Mapping[str, PackedFile]) -> Path:
