@@ -64,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         "bisect", help="find the matrix products that must stay in fp32 for the gates to hold"
     )
     bisect.add_argument("bundle", type=Path)
+    for command in (validate, bisect):
+        command.add_argument(
+            "--weights",
+            type=Path,
+            metavar="PATH",
+            help="the checkpoint that the bundle was built from [where it was at the build]",
+        )
     bisect.add_argument(
         "--images", type=Path, metavar="DIR", help="images that must pass [the bundle's own]"
     )
@@ -112,16 +119,18 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
+    from spit_edge.runtime.parity.judge import all_passed
     from spit_edge.runtime.parity.table import parity_table
 
     backend, rows = _judged(options)
     console().print(parity_table(rows, f"{options.bundle} on {backend}"))
-    return DONE if all(row.passed for row in rows) else FAILED
+    return DONE if all_passed(rows) else FAILED
 
 
 def _judged(options: argparse.Namespace) -> tuple[str, list[ImageParity]]:
     """What ``validate`` finds; with a report, which needs more packages, if asked for."""
-    steps, wanted = Steps(), {"images": options.images, "backend": options.backend}
+    steps = Steps()
+    wanted = {"images": options.images, "backend": options.backend, "weights": options.weights}
     if options.report is None:
         from spit_edge.export.validate import validate
 
@@ -133,11 +142,18 @@ def _judged(options: argparse.Namespace) -> tuple[str, list[ImageParity]]:
 
 def _bisect(options: argparse.Namespace) -> int:
     from spit_edge.export.precision.bisect import bisect, plan_table
-    from spit_edge.export.precision.plan import write_plan
+    from spit_edge.export.precision.plan import check_plan_place, write_plan
 
     place = options.bundle.resolve()
     out = options.out or place.with_name(f"{place.name}.plan.json")
-    found = bisect(options.bundle, Steps(), images=options.images, limit=options.trials)
+    check_plan_place(out, chosen=options.out is not None)
+    found = bisect(
+        options.bundle,
+        Steps(),
+        images=options.images,
+        limit=options.trials,
+        weights=options.weights,
+    )
     if found.plan is None:
         print(f"the gates hold: no matrix product of {options.bundle} has to change")
         return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,11 +14,13 @@ import onnx_ir as ir
 import torch
 
 from spit_edge.base.errors import SpitError
+from spit_edge.base.files import write_whole
+from spit_edge.base.made_here import remember
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.model import full_graph, save_graph, trunk_graph
 from spit_edge.export.options import BuildOptions
 from spit_edge.export.precision.plan import check_plan
-from spit_edge.export.reference import Reference
+from spit_edge.export.reference import Reference, weights_key
 from spit_edge.export.trunk_check import check_trunk
 from spit_edge.plugins.contracts import CONTRACTS
 from spit_edge.runtime.bundle.folder import (
@@ -39,7 +42,7 @@ from spit_edge.runtime.bundle.manifest import (
     Weights,
     encode,
 )
-from spit_edge.runtime.parity.judge import ImageParity
+from spit_edge.runtime.parity.judge import ImageParity, all_passed
 from spit_edge.runtime.parity.self_check import self_check, write_check
 from spit_edge.runtime.pictures.images import fitted_samples
 from spit_edge.runtime.session import Session
@@ -66,7 +69,7 @@ class Built:
 
     @property
     def passed(self) -> bool:
-        return all(row.passed for rows in self.parity.values() for row in rows)
+        return parity_passed(self.parity)
 
 
 def build(options: BuildOptions, steps: Steps) -> Built:
@@ -83,9 +86,10 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             classes=options.classes,
             tessellation=options.tessellation,
         )
-    assert model.weights is not None
     _check_options(model, options)
-    target = options.folder(random_weights=model.weights.source == "random")
+    origin = _origin(model)
+    remember(weights_key(origin))
+    target = options.folder(random_weights=origin.source == "random", sha256=origin.sha256)
     images = fitted_samples(options.height, options.width)
     with new_bundle(target) as folder:
         with steps.step("tracing the graph"):
@@ -100,16 +104,18 @@ def build(options: BuildOptions, steps: Steps) -> Built:
                 parity = check_trunk(folder / MODEL, model, images, expected, options)
             else:
                 write_check(folder, images, expected)
-                parity = _check_graphs(Bundle(folder, manifest))
-        (folder / "parity.json").write_bytes(parity_json(parity))
+                parity = _check_graphs(folder, manifest)
+        write_whole({folder / "parity.json": parity_json(parity)})
         with steps.step("hashing"):
             manifest = msgspec.structs.replace(manifest, files=hash_files(folder))
-        (folder / MANIFEST).write_bytes(encode(manifest))
+        write_whole({folder / MANIFEST: encode(manifest)})
     return Built(target, parity)
 
 
-def _check_graphs(bundle: Bundle) -> Parity:
+def _check_graphs(folder: Path, manifest: Manifest) -> Parity:
     """Both graphs: the whole one, for TensorRT, and the trunk behind the native tokenizer."""
+    listed = {f"check/{name}": entry for name, entry in hash_files(folder / "check").items()}
+    bundle = Bundle(folder, msgspec.structs.replace(manifest, files=listed))
     backends = ("onnxruntime-graph", "onnxruntime")
     parity = {}
     for backend in backends if bundle.manifest.precision != "bf16" else ("torch",):
@@ -134,10 +140,14 @@ def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: P
     return manifest
 
 
+def parity_passed(parity: Parity) -> bool:
+    """Whether every image passed on every back end, and there were some."""
+    return bool(parity) and all(all_passed(rows) for rows in parity.values())
+
+
 def parity_json(parity: Parity) -> bytes:
     """The parity tables as JSON."""
-    passed = all(row.passed for rows in parity.values() for row in rows)
-    report = {"passed": passed, "backends": parity}
+    report = {"passed": parity_passed(parity), "backends": parity}
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
@@ -162,8 +172,7 @@ def _check_options(model: Spit, options: BuildOptions) -> None:
 
 
 def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
-    config, weights = model.config, model.weights
-    assert weights is not None
+    config = model.config
     random_regions = config.tokenizer == "random"
     ops = {node.op_type for node in graph.graph}
     return Manifest(
@@ -194,17 +203,20 @@ def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
             bins=config.bins,
             seed=options.seed if random_regions else None,
         ),
-        weights=Weights(
-            source=weights.source,
-            location=weights.location,
-            sha256=weights.sha256,
-            seed=weights.seed,
-        ),
+        weights=_origin(model),
         contracts={c.name: c.version for c in CONTRACTS if c.name in ops},
         versions=_versions(),
         files={},
         precision_plan=options.plan or msgspec.UNSET,
     )
+
+
+def _origin(model: Spit) -> Weights:
+    """Where the weights came from; a file by its absolute path, to be found from anywhere."""
+    found = model.weights
+    assert found is not None
+    location = os.path.abspath(found.location) if found.source == "file" else found.location
+    return Weights(source=found.source, location=location, sha256=found.sha256, seed=found.seed)
 
 
 def _spec(value: ir.Value) -> TensorSpec:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import Manifest, TensorSpec
+from spit_edge.runtime.errors import BundleError
 
 
 def inspect_bundle(path: Path, console: Console) -> None:
@@ -23,7 +24,10 @@ def inspect_bundle(path: Path, console: Console) -> None:
     table = Table(title=str(path), title_justify="left", show_header=False, box=box.SIMPLE)
     for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, value)
-    graph = onnx.load(str(bundle.model), load_external_data=False)
+    try:
+        graph = onnx.load(str(bundle.model), load_external_data=False)
+    except Exception as error:  # of the package protobuf, which is not ours to import
+        raise BundleError(f"{bundle.model} is no ONNX graph: {error}") from error
     ops = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in graph.graph.node)
     table.add_row("nodes", ", ".join(f"{count} {name}" for name, count in ops.most_common()))
     types = Counter(

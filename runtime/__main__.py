@@ -17,10 +17,11 @@ from spit_edge.runtime.commands.bench import add_bench_arguments, bench_command
 from spit_edge.runtime.commands.doctor import add_doctor_arguments, doctor_command
 from spit_edge.runtime.commands.engine import add_engine_arguments, engine_command, engine_line
 from spit_edge.runtime.commands.serve_camera import add_camera_arguments, camera_command
+from spit_edge.runtime.parity.judge import all_passed
 from spit_edge.runtime.parity.self_check import self_check
 from spit_edge.runtime.parity.table import parity_table
 from spit_edge.runtime.pictures.images import fit_image, load_image
-from spit_edge.runtime.pictures.overlay import overlay, save_picture
+from spit_edge.runtime.pictures.overlay import check_picture_place, overlay, save_picture
 from spit_edge.runtime.session import Output, Session
 
 
@@ -80,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     steps = Steps()
-    if options.overlay is not None and not options.overlay.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {options.overlay.resolve().parent} for the picture")
+    if options.overlay is not None:
+        check_picture_place(options.overlay)
     photograph = load_image(options.image)
     with steps.step("opening the bundle"):
         session = Session.open(options.bundle, options.backend, threads=options.threads)
@@ -117,7 +118,7 @@ def _check(options: argparse.Namespace) -> int:
         with steps.step(f"comparing on {session.backend}"):
             rows = self_check(session)
         console().print(parity_table(rows, f"{options.bundle} on {session.backend}"))
-    return DONE if all(row.passed for row in rows) else FAILED
+    return DONE if all_passed(rows) else FAILED
 
 
 def _engine(options: argparse.Namespace) -> int:

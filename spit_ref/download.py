@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from contextlib import suppress
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
@@ -14,6 +12,8 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 from rich import progress
 from rich.console import Console
+
+from spit_edge.base.files import whole_file
 
 CHUNK = 1 << 18  # bytes read at a time
 
@@ -31,16 +31,14 @@ def download(url: str, target: Path, md5: str, *, timeout: float = 15.0) -> None
 
     ``timeout``: seconds the server may be silent.  Raises DownloadError.
     """
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         if not url.lower().startswith(("http://", "https://")):
             raise ValueError("only http and https are allowed")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
+        with whole_file(target) as file:
             found = _transfer(url, file, timeout)
-        if found != md5:
-            raise ValueError(f"its MD5 is {found}, not {md5} as published")
-        os.replace(partial, target)
+            if found != md5:
+                raise ValueError(f"its MD5 is {found}, not {md5} as published")
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection
@@ -48,9 +46,6 @@ def download(url: str, target: Path, md5: str, *, timeout: float = 15.0) -> None
             f"{url} could not be downloaded ({str(error) or type(error).__name__}): download it by "
             f"hand in a browser, then pass --weights PATH or put it at {target}."
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _transfer(url: str, file: BinaryIO, timeout: float) -> str:

@@ -190,6 +190,8 @@ def _as_float32(tensor: Tensor, key: str, where: str) -> Tensor:
 
 
 def _load(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise WeightsError(f"{path} is a pipe or a device: pass the path of a checkpoint.")
     try:
         if zipfile.is_zipfile(path):  # torch.load does not look at the checksums
             with zipfile.ZipFile(path) as archive:

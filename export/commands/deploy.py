@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE, FAILED
+from spit_edge.base.files import check_writable
 from spit_edge.base.progress import Steps
 from spit_edge.export.deploy.errors import CheckFailed, DeployError
 from spit_edge.export.deploy.fleet import run_fleet
@@ -165,6 +166,7 @@ def _fleet(options: argparse.Namespace) -> int:
 def _pack(options: argparse.Namespace) -> int:
     place = options.bundle.resolve()
     out: Path = options.out or place.with_name(f"{place.name}.tar")
+    check_writable(out)
     with _packed(Bundle.open(options.bundle), options) as package:
         write_archive(package, out)
         Steps().console.print(f"release {package.release}, {len(package.files)} files")

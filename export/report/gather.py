@@ -26,7 +26,7 @@ from spit_edge.export.report.contents import ImageFacts, Report, gates, layer_se
 from spit_edge.export.report.examine import Examiner
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.errors import ImageError
-from spit_edge.runtime.parity.judge import Expected
+from spit_edge.runtime.parity.judge import Expected, all_passed
 from spit_edge.runtime.parity.self_check import read_check
 from spit_edge.runtime.pictures.images import find_images, fit_image, load_image
 from spit_edge.runtime.session import Session
@@ -50,15 +50,22 @@ KeepPicture = Callable[[int, str, bytes], None]
 _Sample = tuple[str, NDArray[np.uint8], Expected | None]
 
 
-def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPicture) -> Report:
+def gather(
+    session: Session,
+    steps: Steps,
+    images: Path | None,
+    keep: KeepPicture,
+    weights: Path | None = None,
+) -> Report:
     """Judge one image after the other.
 
-    images  a folder of images to ask the reference about; None: the bundle's own with the answers
-            it brought along
+    images   a folder of images to ask the reference about; None: the bundle's own with the answers
+             it brought along
+    weights  the checkpoint the bundle was built from; None: see :func:`model_of`
     """
     bundle, manifest = session.bundle, session.bundle.manifest
     with steps.step("loading the reference"):
-        model = model_of(manifest)
+        model = model_of(manifest, weights)
         reference = Reference(model, manifest.precision, manifest.fp32_products)
         described = _implementations(bundle, model)
         meter = LayerMeter(
@@ -83,7 +90,7 @@ def gather(session: Session, steps: Steps, images: Path | None, keep: KeepPictur
         model=manifest.model,
         precision=manifest.precision,
         backend=session.backend,
-        passed=all(row.passed for row in rows),
+        passed=all_passed(rows),
         random_weights=manifest.weights.source == "random",
         rounding_step=step,
         fp32=sorted(manifest.fp32_products),

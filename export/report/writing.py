@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 
+from spit_edge.base.drafts import draft_folder
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import whole_file
+from spit_edge.base.files import check_writable, whole_file
 from spit_edge.base.progress import Steps
 from spit_edge.export.report.contents import Report
 from spit_edge.export.report.gather import gather
@@ -18,9 +20,17 @@ from spit_edge.export.report.pictures import data_uri
 from spit_edge.runtime.parity.judge import ImageParity
 from spit_edge.runtime.session import Session
 
+_TEMPORARY = Path(tempfile.gettempdir())
+
 
 def write_report(
-    bundle: Path, out: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
+    bundle: Path,
+    out: Path,
+    steps: Steps,
+    *,
+    images: Path | None = None,
+    backend: str = "auto",
+    weights: Path | None = None,
 ) -> tuple[str, list[ImageParity]]:
     """Judge a bundle as ``validate`` does, and write ``out`` and its JSON.
 
@@ -31,10 +41,10 @@ def write_report(
     with steps.step("opening the bundle"):
         session = Session.open(bundle, backend)
     # Pictures wait in files, so that one image at a time is in memory however many there are.
-    with session, tempfile.TemporaryDirectory(prefix="spit-edge-report-") as scratch:
+    with session, draft_folder(_TEMPORARY, "spit-edge-report") as scratch:
 
         def place(number: int, kind: str) -> Path:
-            return Path(scratch) / f"{number}-{kind}.webp"
+            return scratch / f"{number}-{kind}.webp"
 
         def keep(number: int, kind: str, content: bytes) -> None:
             place(number, kind).write_bytes(content)
@@ -43,7 +53,7 @@ def write_report(
             path = place(number, kind)
             return data_uri(path.read_bytes()) if path.is_file() else None
 
-        report = gather(session, steps, images, keep)
+        report = gather(session, steps, images, keep, weights)
         with steps.step(f"writing {out}"):
             _write(out, page(report, picture))
             _write(out.with_suffix(".json"), [report_json(report)])
@@ -59,11 +69,22 @@ def _check_place(out: Path, bundle: Path) -> None:
     """Refuse before the work begins what cannot or must not be written at its end."""
     if out.suffix not in (".html", ".htm"):
         raise SpitError(f"the report {out} is a page: give it a name that ends in .html")
-    if not out.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {out.resolve().parent} for the report")
     # parity.json and manifest.json are there, and nothing may be that is not in the manifest.
     if bundle.resolve() in out.resolve().parents:
         raise SpitError(f"the report {out} would change the bundle {bundle}: choose another folder")
+    check_writable(out)
+    check_writable(facts := out.with_suffix(".json"))
+    if facts.exists() and not _is_report(facts):
+        raise SpitError(f"{facts}, where the report's facts go, is no report: choose another name")
+
+
+def _is_report(facts: Path) -> bool:
+    """Whether a file is what an earlier report wrote, which may be replaced."""
+    try:
+        found = msgspec.json.decode(facts.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(found, dict) and {field.name for field in fields(Report)} <= found.keys()
 
 
 def _write(path: Path, pieces: Iterable[str]) -> None:

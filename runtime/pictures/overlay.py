@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spit_edge.base.files import whole_file
+from spit_edge.base.errors import FileError
+from spit_edge.base.files import check_writable, whole_file
 from spit_edge.runtime.errors import ImageError
 from spit_edge.runtime.pictures.images import Pixels
 
@@ -76,16 +77,23 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> None:
     Raises ImageError for a suffix that is not known and for a place that cannot be written.
     """
     file = Path(path)
-    if file.suffix.lower() not in _FORMATS:
-        raise ImageError(f"cannot write {file}: its suffix must be one of {', '.join(_FORMATS)}")
-    if not file.parent.is_dir():
-        raise ImageError(f"cannot write {file}: there is no folder {file.parent}")
+    check_picture_place(file)
     name, options = _FORMATS[file.suffix.lower()]
     try:
         with whole_file(file) as stream:
             picture.save(stream, format=name, **options)
     except OSError as error:
         raise ImageError(f"cannot write {file}: {error}") from error
+
+
+def check_picture_place(file: Path) -> None:
+    """Raise ImageError where :func:`save_picture` could not write: to be called before the work."""
+    if file.suffix.lower() not in _FORMATS:
+        raise ImageError(f"cannot write {file}: its suffix must be one of {', '.join(_FORMATS)}")
+    try:
+        check_writable(file)
+    except FileError as error:
+        raise ImageError(f"cannot write the picture: {error}") from error
 
 
 def _check(image: Pixels, labels: NDArray[Any]) -> None:

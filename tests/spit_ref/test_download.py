@@ -161,7 +161,7 @@ def test_ctrl_c_leaves_no_file(
     monkeypatch.setattr(http.client.HTTPResponse, "read", read_once)
     with pytest.raises(KeyboardInterrupt):
         download(server.root, target, md5(b"right"))
-    assert len(seen) == 2 and seen[1][0].startswith(".file.pth.")
+    assert len(seen) == 2 and seen[1][0].startswith(".file.pth-")
     assert os.listdir(target.parent) == []
 
 
