@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ import torch
 
 from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.errors import OptionError, SpitError
-from spit_edge.base.files import json_file
+from spit_edge.base.files import json_file, write_whole
 from spit_edge.base.install import installed_versions
+from spit_edge.base.made_here import remember
 from spit_edge.base.progress import Steps
 from spit_edge.export.graph.model import full_graph, save_graph, trunk_graph
 from spit_edge.export.options import BuildOptions
 from spit_edge.export.precision.plan import check_plan
-from spit_edge.export.reference import Reference
+from spit_edge.export.reference import Reference, weights_key
 from spit_edge.export.trunk_check import check_trunk
 from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import (
@@ -42,7 +44,7 @@ from spit_edge.runtime.bundle.manifest import (
     encode,
 )
 from spit_edge.runtime.images import fitted_samples
-from spit_edge.runtime.parity.judge import ImageParity
+from spit_edge.runtime.parity.judge import ImageParity, all_passed
 from spit_edge.runtime.parity.self_check import self_check, write_check
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit, load_model
@@ -68,7 +70,7 @@ class Built:
 
     @property
     def passed(self) -> bool:
-        return all(row.passed for rows in self.parity.values() for row in rows)
+        return parity_passed(self.parity)
 
 
 def build(options: BuildOptions, steps: Steps) -> Built:
@@ -86,9 +88,10 @@ def build(options: BuildOptions, steps: Steps) -> Built:
             tessellation=options.tessellation,
             final_threshold=options.final_threshold,
         )
-    assert model.weights is not None
     _check_options(model, options)
-    target = options.folder(random_weights=model.weights.source == "random")
+    origin = _origin(model)
+    remember(weights_key(origin))
+    target = options.folder(random_weights=origin.source == "random", sha256=origin.sha256)
     images = fitted_samples(options.height, options.width)
     with new_bundle(target) as folder:
         with steps.step("tracing the graph"):
@@ -103,20 +106,22 @@ def build(options: BuildOptions, steps: Steps) -> Built:
                 parity = check_trunk(folder / MODEL, model, images, expected, options)
             else:
                 write_check(folder, images, expected)
-                parity = _check_graphs(Bundle(folder, manifest))
-        (folder / "parity.json").write_bytes(parity_json(parity))
+                parity = _check_graphs(folder, manifest)
+        write_whole({folder / "parity.json": parity_json(parity)})
         with steps.step("hashing"):
             manifest = msgspec.structs.replace(manifest, files=hash_files(folder))
-        (folder / MANIFEST).write_bytes(encode(manifest))
+        write_whole({folder / MANIFEST: encode(manifest)})
     return Built(target, parity)
 
 
-def _check_graphs(bundle: Bundle) -> Parity:
+def _check_graphs(folder: Path, manifest: Manifest) -> Parity:
     """Both graphs: the whole one, for TensorRT, and the trunk behind the native tokenizer.
 
     Where nothing runs the precision, PyTorch shows what it does to the results.
     """
-    precision = bundle.manifest.precision
+    listed = {f"check/{name}": entry for name, entry in hash_files(folder / "check").items()}
+    bundle = Bundle(folder, msgspec.structs.replace(manifest, files=listed))
+    precision = manifest.precision
     checked = [r for r in RECORDS.values() if r.checked and precision in r.precisions]
     parity = {}
     for backend in [r.name for r in sorted(checked, key=lambda r: str(r.part))] or ["torch"]:
@@ -141,10 +146,14 @@ def _write_graphs(trunk: ir.Model, model: Spit, options: BuildOptions, folder: P
     return manifest
 
 
+def parity_passed(parity: Parity) -> bool:
+    """Whether every image passed on every back end, and there were some."""
+    return bool(parity) and all(all_passed(rows) for rows in parity.values())
+
+
 def parity_json(parity: Parity) -> bytes:
     """The parity tables as JSON."""
-    passed = all(row.passed for rows in parity.values() for row in rows)
-    return json_file({"passed": passed, "backends": parity})
+    return json_file({"passed": parity_passed(parity), "backends": parity})
 
 
 def _check_options(model: Spit, options: BuildOptions) -> None:
@@ -170,8 +179,7 @@ def _check_options(model: Spit, options: BuildOptions) -> None:
 
 
 def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
-    config, weights = model.config, model.weights
-    assert weights is not None
+    config = model.config
     random_regions = config.tokenizer == "random"
     ops = {node.op_type for node in graph.graph}
     return Manifest(
@@ -203,17 +211,20 @@ def _manifest(options: BuildOptions, model: Spit, graph: ir.Model) -> Manifest:
             seed=options.seed if random_regions else None,
             final_threshold=config.final_threshold or msgspec.UNSET,
         ),
-        weights=Weights(
-            source=weights.source,
-            location=weights.location,
-            sha256=weights.sha256,
-            seed=weights.seed,
-        ),
+        weights=_origin(model),
         contracts={c.name: c.version for c in CONTRACTS if c.name in ops},
         versions=installed_versions(*VERSIONED),
         files={},
         precision_plan=options.plan or msgspec.UNSET,
     )
+
+
+def _origin(model: Spit) -> Weights:
+    """Where the weights came from; a file by its absolute path, to be found from anywhere."""
+    found = model.weights
+    assert found is not None
+    location = os.path.abspath(found.location) if found.source == "file" else found.location
+    return Weights(source=found.source, location=location, sha256=found.sha256, seed=found.seed)
 
 
 def _spec(value: ir.Value) -> TensorSpec:

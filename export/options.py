@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
+
+import msgspec
 
 from spit_edge.base.contracts import SUPERPIXEL_MERGE
 from spit_edge.base.errors import OptionError
@@ -22,6 +26,8 @@ EXTRA_OUTPUTS = ("tokens", "embeddings", "attention")
 Part = Literal["full", "trunk"]
 PARTS: tuple[Part, ...] = get_args(Part)
 TESSELLATIONS: tuple[Tessellation, ...] = get_args(Tessellation)
+NO_FILE = ("auto", "official", "random")
+"""Weights that are not the path of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +98,65 @@ class BuildOptions:
         """Matrix products of the trunk that stay in float32."""
         return frozenset(self.plan.fp32 if self.plan else ())
 
-    def folder(self, *, random_weights: bool) -> Path:
-        """Where the bundle goes; random weights show in the name."""
-        name = "-".join(
-            [
-                self.model,
-                *([] if self.gradient else ["plain"]),
-                self.precision,
-                *([] if (self.height, self.width) == DEFAULT_SIZE else [self.size]),
-                *(["trunk"] if self.part == "trunk" else []),
-            ]
-        )
-        folder = self.out or Path("build") / name
+    def folder(self, *, random_weights: bool, sha256: str = "") -> Path:
+        """Where the bundle goes; what is not as by default, and random weights, show in the name.
+
+        sha256  of the weights, which tells files of the same name apart
+
+        Raises OptionError where ``out`` is no name for a folder.
+        """
+        if self.out is None:
+            folder = Path("build") / "-".join([self.model, *self._differences(sha256)])
+        else:
+            folder = self.out.expanduser()
+            folder = folder if folder.name and folder.name != ".." else folder.resolve()
+        if not folder.name:
+            raise OptionError(f"--out {self.out} is no place for a bundle: choose another folder")
         if random_weights and not folder.name.endswith("-random"):
             folder = folder.with_name(f"{folder.name}-random")
         return folder
 
+    def _differences(self, sha256: str) -> list[str]:
+        """Words for a default name, the same for the same options."""
+        batch = self.batch
+        done = {"model", "gradient", "precision", "height", "width", "part", "weights", "out"}
+        words = {
+            "gradient": "" if self.gradient else "plain",
+            "precision": self.precision,
+            "size": "" if (self.height, self.width) == DEFAULT_SIZE else self.size,
+            "part": self.part if self.part != "full" else "",
+            "weights": "" if self.weights in NO_FILE else _of_file(self.weights, sha256),
+            "batch": f"batch{batch.min}.{batch.opt}.{batch.max}",
+            "max_tokens": f"tokens{self.max_tokens}",
+            "outputs": "+".join(self.outputs),
+            "tessellation": self.tessellation,
+            "seed_input": "seeds",
+            "plan": ""
+            if self.plan is None
+            else f"plan{_short_hash(msgspec.json.encode(self.plan))}",
+        }
+        standard = type(self)(self.model)
+        for option in fields(self):
+            name, value = option.name, getattr(self, option.name)
+            if name in done:
+                continue
+            if value == getattr(standard, name):
+                words[name] = ""
+            elif name not in words:
+                words[name] = f"{name}{value}"
+        return [re.sub(r"[^A-Za-z0-9.+_-]", "-", word) for word in words.values() if word]
+
     @property
     def size(self) -> str:
         return f"{self.height}x{self.width}"
+
+
+def _of_file(path: str, sha256: str) -> str:
+    return f"{Path(path).stem[:40]}.{sha256[:6]}".rstrip(".")
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:6]
 
 
 def default_budget(height: int, width: int) -> int:

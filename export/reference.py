@@ -11,20 +11,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spit_edge.base.made_here import made_here, text_sha256
 from spit_edge.export.graph.trunk import DTYPES
-from spit_edge.runtime.bundle.manifest import Manifest, Precision
+from spit_edge.runtime.bundle.manifest import Manifest, Precision, Weights
 from spit_edge.runtime.parity.judge import Expected, tokens_sha256
 from spit_edge.spit_ref import Spit, WeightsError, load_model
 from spit_edge.spit_ref.tokenizer import Tokens
 
 
-def model_of(manifest: Manifest) -> Spit:
+def model_of(manifest: Manifest, given: Path | None = None) -> Spit:
     """The model a bundle was exported from, weights and all.
+
+    given  the checkpoint; None: the file that the manifest names, but only if this user built from
+           it on this machine: a bundle of somebody else does not make us open files
 
     Raises WeightsError if its weights are not at hand any more or have changed.
     """
     weights, tokenizer = manifest.weights, manifest.tokenizer
-    chosen: str | Path = Path(weights.location) if weights.source == "file" else weights.source
+    chosen: str | Path = given or weights.source
+    if given is None and weights.source == "file":
+        if not made_here(weights_key(weights)):
+            raise WeightsError(
+                f"this bundle was built elsewhere, from {weights.location!r}: give the checkpoint "
+                "with --weights"
+            )
+        chosen = Path(weights.location)
     model = load_model(
         manifest.model,
         gradient=manifest.gradient,
@@ -37,10 +48,15 @@ def model_of(manifest: Manifest) -> Spit:
     assert model.weights is not None
     if model.weights.sha256 != weights.sha256:
         raise WeightsError(
-            f"{weights.location} is not what this bundle was exported from (hash of the weights "
-            "differs): give back the old file or export again"
+            f"{given or weights.location} is not what this bundle was exported from (hash of the "
+            "weights differs): give back the old file or export again"
         )
     return model
+
+
+def weights_key(weights: Weights) -> str:
+    """What to remember of a checkpoint that was built from: where it lay and what it held."""
+    return text_sha256("weights", weights.location, weights.sha256)
 
 
 class Reference:

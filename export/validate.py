@@ -14,12 +14,18 @@ from spit_edge.runtime.session import Session
 
 
 def validate(
-    path: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
+    path: Path,
+    steps: Steps,
+    *,
+    images: Path | None = None,
+    backend: str = "auto",
+    weights: Path | None = None,
 ) -> tuple[str, list[ImageParity]]:
     """Judge a bundle; returns the back end's name and a row per image.
 
-    images  a folder of images to ask the reference about; None takes the answers that the bundle
-            brought along
+    images   a folder of images to ask the reference about; None takes the answers that the bundle
+             brought along
+    weights  the checkpoint the bundle was built from; None: see :func:`model_of`
 
     An image with more regions than the token budget is compared without the ones beyond it, and
     fails by its tokens and logits.
@@ -31,14 +37,17 @@ def validate(
         if images is None:
             with steps.step("comparing with the expected answers"):
                 return session.backend, self_check(session)
-        return session.backend, _against_reference(session, images, steps)
+        return session.backend, _against_reference(session, images, steps, weights)
 
 
-def _against_reference(session: Session, folder: Path, steps: Steps) -> list[ImageParity]:
+def _against_reference(
+    session: Session, folder: Path, steps: Steps, weights: Path | None
+) -> list[ImageParity]:
     images = ImageFolder(folder)
     manifest = session.bundle.manifest
     with steps.step("loading the reference"):
-        reference = Reference(model_of(manifest), manifest.precision, manifest.fp32_products)
+        model = model_of(manifest, weights)
+        reference = Reference(model, manifest.precision, manifest.fp32_products)
     size = manifest.preprocessing
     rows = []
     fitted = images.fitted(size.height, size.width)

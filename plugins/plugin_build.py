@@ -8,13 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
+from spit_edge.base.drafts import draft_folder
+from spit_edge.base.errors import FileError
+from spit_edge.base.files import check_writable, file_sha256, whole_file
+from spit_edge.base.made_here import remember
 from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc, wheel_toolkits
 from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
 from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, built_folder, read_library
@@ -98,20 +101,26 @@ def build_plugins(
     words.
     """
     target = output or built_folder() / build.machine / FILE_NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(target)
+    except (OSError, FileError) as error:
+        raise PluginBuildError(f"there is no place for the library: {error}") from error
+    with draft_folder(target.parent, "build") as folder:
         if build.nvcc and build.cudart is None:
             say(f"pip gets CUDA's runtime for {build.machine}")
-        definitions = cmake_definitions(build, Path(folder))
+        definitions = cmake_definitions(build, folder)
         say("configuring")
         _run([find_cmake(), "-S", SOURCE, "-B", folder, *definitions])
         say("compiling")
         _run([find_cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)])
-        made = Path(folder) / FILE_NAME
+        made = folder / FILE_NAME
         library = read_library(made)
         if library.machine != build.machine:
             raise PluginBuildError(f"{build.compiler} compiles for {library.machine}")
-        made.replace(target)
+        with whole_file(target) as stream:
+            stream.write(made.read_bytes())
+        remember(file_sha256(made)[0])
     return read_library(target)
 
 

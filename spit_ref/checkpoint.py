@@ -31,6 +31,8 @@ def read_checkpoint(path: Path) -> Any:
     A dict around the state dict and prefixes that all keys share are taken off.  Raises
     WeightsError for a file that cannot be read, and WrongCheckpoint, which says what it is instead.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise WeightsError(f"{path} is a pipe or a device: pass the path of a checkpoint.")
     try:
         state = _safetensors(path) if _is_safetensors(path) else _torch_file(path)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:

@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # The processes share the cores; tests of threads say how many they want.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ from spit_edge.export.options import BuildOptions
 from spit_edge.runtime.images import fitted_samples
 from tests.processes import folder_of_run
 from tests.traces import Traces
+
+# What tests build is not to be trusted by the user's own runs.
+_STATE = tempfile.TemporaryDirectory(prefix="spit-edge-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 

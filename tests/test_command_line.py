@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from dataclasses import fields, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,6 +28,7 @@ from spit_edge.export.commands.build import batch_profile
 from spit_edge.export.options import BuildOptions
 from spit_edge.runtime import Session
 from spit_edge.runtime.__main__ import main as runtime_main
+from spit_edge.runtime.bundle.manifest import BatchProfile, PrecisionPlan
 from spit_edge.spit_ref import load_model
 from tests.conftest import GOLDENS
 
@@ -92,6 +96,48 @@ def test_default_folders() -> None:
     assert wide.folder(random_weights=True) == Path(
         "build/rvit_s16-plain-fp32-384x512-trunk-random"
     )
+
+
+DIFFERENT: dict[str, Any] = {
+    "classes": 10, "seed": 7, "max_tokens": 300, "outputs": ("attention", "tokens"),
+    "tessellation": "pca_tree", "seed_input": True, "batch": BatchProfile(min=1, opt=4, max=8),
+    "plan": PrecisionPlan(model="spit_b16", precision="fp16", fp32=["blocks.3.up"]),
+    "weights": "models/my best.pth", "gradient": False, "precision": "bf16", "height": 256,
+    "width": 256, "part": "trunk",
+}  # fmt: skip
+
+
+def test_different_builds_have_different_folders() -> None:
+    plain = BuildOptions("spit_b16", precision="fp16")
+    names = {plain.folder(random_weights=False)}
+    for option, value in DIFFERENT.items():
+        name = replace(plain, **{option: value}).folder(random_weights=False)
+        assert name == replace(plain, **{option: value}).folder(random_weights=False)
+        assert re.fullmatch(r"build/spit_b16-[A-Za-z0-9.+_-]{1,60}", str(name))
+        names.add(name)
+    assert len(names) == 1 + len(DIFFERENT)
+    unnamed = {field.name for field in fields(BuildOptions)} - {*DIFFERENT, "model", "out"}
+    assert not unnamed
+    other = replace(plain, weights="my.pth")
+    assert other.folder(random_weights=False, sha256="12" * 32) == Path(
+        "build/spit_b16-fp16-my.121212"
+    )
+    assert replace(other, out=Path("mine")).folder(random_weights=False) == Path("mine")
+
+
+def test_folders_that_are_asked_for(tmp_path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", "/home/me")
+
+    def folder(out: str, random: bool = False) -> Path:
+        return BuildOptions("spit_tiny", out=Path(out)).folder(random_weights=random)
+
+    assert folder(".") == tmp_path / "here" and folder("..") == tmp_path
+    assert folder(".", random=True) == tmp_path / "here-random"
+    assert folder("~/x", random=True) == Path("/home/me/x-random")
+    with pytest.raises(ValueError, match="no place for a bundle"):
+        folder("/")
 
 
 @pytest.mark.parametrize(

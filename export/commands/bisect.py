@@ -8,6 +8,7 @@ from pathlib import Path
 from spit_edge.base.command_line import DONE
 from spit_edge.base.progress import Steps, console
 from spit_edge.base.ranges import Whole
+from spit_edge.export.commands.build import add_weights
 from spit_edge.runtime.commands.options import add_bundle
 
 TRIALS = Whole(2)
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=Path, metavar="DIR", help="images that must pass [the bundle's own]"
     )
+    add_weights(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -38,11 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what was found and write the plan."""
     from spit_edge.export.precision.bisect import bisect, plan_table
-    from spit_edge.export.precision.plan import write_plan
+    from spit_edge.export.precision.plan import check_plan_place, write_plan
 
     place = options.bundle.resolve()
     out = options.out or place.with_name(f"{place.name}.plan.json")
-    found = bisect(options.bundle, Steps(), images=options.images, limit=options.trials)
+    check_plan_place(out, chosen=options.out is not None)
+    found = bisect(
+        options.bundle,
+        Steps(),
+        images=options.images,
+        limit=options.trials,
+        weights=options.weights,
+    )
     if found.plan is None:
         print(f"the gates hold: no matrix product of {options.bundle} has to change")
         return DONE

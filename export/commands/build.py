@@ -160,3 +160,14 @@ def _outputs(text: str) -> tuple[str, ...]:
             f"there is no output {', '.join(unknown)}: choose of {', '.join(EXTRA_OUTPUTS)}"
         )
     return names
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--weights`` of the commands that need what a bundle was built from."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="PATH",
+        help="the checkpoint that the bundle was built from [as its manifest says, if you built "
+        "from it on this machine]",
+    )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE
+from spit_edge.base.files import check_writable
 from spit_edge.base.progress import Steps
 from spit_edge.export.commands.deployment import add_package_options, packed
 from spit_edge.export.deploy.package import write_archive
@@ -24,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the file and print its path."""
     place = options.bundle.resolve()
     out: Path = options.out or place.with_name(f"{place.name}.tar")
+    check_writable(out)
     with packed(Bundle.open(options.bundle), options) as package:
         write_archive(package, out)
         Steps().console.print(f"release {package.release}, {len(package.files)} files")

@@ -49,11 +49,19 @@ class Found:
     minimal: bool
 
 
-def bisect(path: Path, steps: Steps, *, images: Path | None = None, limit: int = TRIALS) -> Found:
+def bisect(
+    path: Path,
+    steps: Steps,
+    *,
+    images: Path | None = None,
+    limit: int = TRIALS,
+    weights: Path | None = None,
+) -> Found:
     """The smallest plan for a bundle in reduced precision.
 
-    images  a folder of images whose gates must hold; None: the photographs of every bundle
-    limit   how many sets of products may be tried
+    images   a folder of images whose gates must hold; None: the photographs of every bundle
+    limit    how many sets of products may be tried
+    weights  the checkpoint the bundle was built from; None: see :func:`model_of`
 
     Raises NothingHolds, other SpitErrors, and spit_ref.WeightsError if the weights are gone.
     """
@@ -65,7 +73,7 @@ def bisect(path: Path, steps: Steps, *, images: Path | None = None, limit: int =
         raise SpitError("two trials, of nothing and of everything in fp32, are the least")
     with steps.step("asking the reference"):
         chosen = _images(manifest, images)
-        trials = Trials(model_of(manifest), manifest.precision, chosen, steps, limit)
+        trials = Trials(model_of(manifest, weights), manifest.precision, chosen, steps, limit)
     if trials.holds(manifest.fp32_products):
         return Found(None, {}, trials.count, True)
     everything = frozenset(trials.products)

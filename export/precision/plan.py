@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import json_file, whole_file
+from spit_edge.base.files import check_writable, json_file, whole_file
 from spit_edge.export.graph.trunk import product_names
 from spit_edge.runtime.bundle.manifest import Precision, PrecisionPlan
 from spit_edge.spit_ref.zoo import ModelConfig
@@ -35,6 +35,19 @@ def write_plan(plan: PrecisionPlan, path: Path) -> None:
             stream.write(json_file(plan))
     except OSError as error:
         raise PlanError(f"cannot write the plan {path}: {error.strerror}") from error
+
+
+def check_plan_place(path: Path, *, chosen: bool) -> None:
+    """Raise PlanError where no plan can be written, or FileError; to be called before the work.
+
+    A file whose name the user has not ``chosen`` is replaced only if it is a plan.
+    """
+    check_writable(path)
+    if not chosen and path.exists():
+        try:
+            read_plan(path)
+        except PlanError as error:
+            raise PlanError(f"{error}: choose another file for the new one with --out") from error
 
 
 def check_plan(plan: PrecisionPlan, config: ModelConfig, precision: Precision) -> None:

@@ -36,7 +36,7 @@ from spit_edge.export.report.pictures import image_pictures
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.classes import class_name, likeliest
 from spit_edge.runtime.images import ImageFolder
-from spit_edge.runtime.parity.judge import Expected, compare
+from spit_edge.runtime.parity.judge import Expected, all_passed, compare
 from spit_edge.runtime.parity.self_check import read_check
 from spit_edge.runtime.session import Session
 from spit_edge.spit_ref import Spit
@@ -61,17 +61,23 @@ _Sample = tuple[str, NDArray[np.uint8], Expected | None]
 
 
 def gather(
-    session: Session, steps: Steps, images: Path | None, command: str, keep: KeepPicture
+    session: Session,
+    steps: Steps,
+    images: Path | None,
+    command: str,
+    keep: KeepPicture,
+    weights: Path | None = None,
 ) -> Report:
     """Judge one image after the other.
 
-    images  a folder of images to ask the reference about; None: the bundle's own with the answers
-            it brought along
-    command what makes the report again
+    images   a folder of images to ask the reference about; None: the bundle's own with the answers
+             it brought along
+    command  what makes the report again
+    weights  the checkpoint the bundle was built from; None: see :func:`model_of`
     """
     bundle, manifest = session.bundle, session.bundle.manifest
     with steps.step("loading the reference"):
-        model = model_of(manifest)
+        model = model_of(manifest, weights)
         reference = Reference(model, manifest.precision, manifest.fp32_products)
         described = _implementations(bundle, model)
         meter = LayerMeter(
@@ -98,7 +104,7 @@ def gather(
         model=manifest.model,
         precision=manifest.precision,
         backend=session.backend,
-        passed=all(row.passed for row in rows),
+        passed=all_passed(rows),
         random_weights=manifest.weights.source == "random",
         rounding_step=step,
         fp32=sorted(manifest.fp32_products),

@@ -6,12 +6,15 @@ import math
 import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from spit_edge.base.drafts import draft_folder
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import json_file, whole_file
+from spit_edge.base.files import check_writable, json_file, whole_file
 from spit_edge.base.progress import Steps
 from spit_edge.export.report.chart import layer_chart
 from spit_edge.export.report.contents import Report
@@ -22,10 +25,17 @@ from spit_edge.runtime.session import Session
 
 Picture = Callable[[int, str], str | None]
 """Number of an image and name of a picture to the picture's address; None where there is none."""
+_TEMPORARY = Path(tempfile.gettempdir())
 
 
 def write_report(
-    bundle: Path, out: Path, steps: Steps, *, images: Path | None = None, backend: str = "auto"
+    bundle: Path,
+    out: Path,
+    steps: Steps,
+    *,
+    images: Path | None = None,
+    backend: str = "auto",
+    weights: Path | None = None,
 ) -> tuple[str, list[ImageParity]]:
     """Judge a bundle as ``validate`` does, and write ``out`` and its JSON.
 
@@ -36,10 +46,10 @@ def write_report(
     with steps.step("opening the bundle"):
         session = Session.open(bundle, backend)
     # Pictures wait in files, so that one image at a time is in memory however many there are.
-    with session, tempfile.TemporaryDirectory(prefix="spit-edge-report-") as scratch:
+    with session, draft_folder(_TEMPORARY, "spit-edge-report") as scratch:
 
         def place(number: int, kind: str) -> Path:
-            return Path(scratch) / f"{number}-{kind}.webp"
+            return scratch / f"{number}-{kind}.webp"
 
         def keep(number: int, kind: str, content: bytes) -> None:
             place(number, kind).write_bytes(content)
@@ -48,17 +58,21 @@ def write_report(
             path = place(number, kind)
             return data_uri(path.read_bytes()) if path.is_file() else None
 
-        report = gather(session, steps, images, _command(bundle, out, images, backend), keep)
+        command = _command(bundle, out, images, backend, weights)
+        report = gather(session, steps, images, command, keep, weights)
         with steps.step(f"writing {out}"):
             _write(out, (piece.encode() for piece in page(report, picture)))
             _write(out.with_suffix(".json"), [json_file(report)])
     return session.backend, [image.parity for image in report.images]
 
 
-def _command(bundle: Path, out: Path, images: Path | None, backend: str) -> str:
+def _command(
+    bundle: Path, out: Path, images: Path | None, backend: str, weights: Path | None
+) -> str:
     words = ["spit-edge", "validate", str(bundle), "--report", str(out)]
     words += [] if images is None else ["--images", str(images)]
     words += [] if backend == "auto" else ["--backend", backend]
+    words += [] if weights is None else ["--weights", str(weights)]
     return shlex.join(words)
 
 
@@ -66,11 +80,22 @@ def _check_place(out: Path, bundle: Path) -> None:
     """Refuse before the work begins what cannot or must not be written at its end."""
     if out.suffix not in (".html", ".htm"):
         raise SpitError(f"the report {out} is a page: give it a name that ends in .html")
-    if not out.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {out.resolve().parent} for the report")
     # parity.json and manifest.json are there, and nothing may be that is not in the manifest.
     if bundle.resolve() in out.resolve().parents:
         raise SpitError(f"the report {out} would change the bundle {bundle}: choose another folder")
+    check_writable(out)
+    check_writable(facts := out.with_suffix(".json"))
+    if facts.exists() and not _is_report(facts):
+        raise SpitError(f"{facts}, where the report's facts go, is no report: choose another name")
+
+
+def _is_report(facts: Path) -> bool:
+    """Whether a file is what an earlier report wrote, which may be replaced."""
+    try:
+        found = msgspec.json.decode(facts.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(found, dict) and {field.name for field in fields(Report)} <= found.keys()
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

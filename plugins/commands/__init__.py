@@ -21,4 +21,9 @@ COMMANDS = (
     Command(
         "info", "what a plugin library is and what it is for", "spit_edge.plugins.commands.info"
     ),
+    Command(
+        "trust",
+        "let this machine run a library that lies in a bundle and was built elsewhere",
+        "spit_edge.plugins.commands.trust",
+    ),
 )

@@ -8,9 +8,10 @@ list, engines for example, may stand beside them.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spit_edge.base.files import file_sha256, fresh_beside
-from spit_edge.runtime.bundle.manifest import FileEntry, Manifest, decode
+from spit_edge.runtime.bundle.graph_files import check_graph
+from spit_edge.runtime.bundle.manifest import MANIFEST, MODEL, TRUNK, FileEntry, Manifest, decode
+from spit_edge.runtime.bundle.placing import (
+    MANIFEST_LIMIT,
+    draft_of,
+    is_bundle,
+    prepare,
+    put_in_place,
+    recover,
+    sentence,
+)
+from spit_edge.runtime.bundle.reading import check_name, read_inside, size_and_sha256
 from spit_edge.runtime.errors import BundleError
 
-MANIFEST = "manifest.json"
-MODEL = "model.onnx"
-TRUNK = "trunk.onnx"
+__all__ = [
+    "MANIFEST", "MODEL", "REGIONS", "TRUNK", "WEIGHTS",
+    "Bundle", "hash_files", "new_bundle", "required_files",
+]  # fmt: skip
+
 WEIGHTS = "model.onnx.data"
 REGIONS = "regions.npy"
 
+MADE_ON_DEVICES = ("engines", "plugins")
+"""Folders of code, which devices make for themselves."""
+GRAPH_LIMIT = 256 << 20
+"""Bytes of an ONNX file, whose weights lie in another."""
+_HEADER_BYTES = 1024
 _PathLike = str | os.PathLike[str]
 
 
@@ -40,18 +58,28 @@ class Bundle:
 
     @classmethod
     def open(cls, path: _PathLike, *, verify: bool = True) -> Bundle:
-        """Read the manifest and, with ``verify``, check size and SHA-256 of every listed file.
+        """Read the manifest and, with ``verify``, check all that it lists.
+
+        Every file must be a plain one, no link, with the listed size and SHA-256; the graphs may
+        read no other files.  What a killed writer of this bundle left is put right.
 
         Raises BundleError, which says what is missing or which file is not as it was written.
         """
         folder = Path(path)
+        with contextlib.suppress(OSError):
+            recover(folder.resolve())
         manifest = decode(_read_manifest(folder), str(folder / MANIFEST))
         for name in required_files(manifest):
             if name not in manifest.files:
                 raise BundleError(f"{folder / MANIFEST} lists no {name}: export the bundle again")
-        paths = {name: _inside(folder, name) for name in manifest.files}
+        for name in manifest.files:
+            check_name(folder, name)
+            if name.split("/")[0] in MADE_ON_DEVICES:
+                raise BundleError(
+                    f"{folder / MANIFEST} lists {name}: a bundle is data and brings no code"
+                )
         if verify:
-            _verify(paths, manifest.files)
+            _verify(folder, manifest)
         return cls(folder, manifest)
 
     @property
@@ -70,15 +98,25 @@ class Bundle:
         return self.path / REGIONS
 
     def read_regions(self) -> NDArray[np.int32]:
-        """What lies at ``regions``; BundleError if it is not readable."""
+        """What lies at ``regions``, numbered 0, 1, ...; BundleError if it is not readable."""
         size = self.manifest.preprocessing
+        shape = (size.height, size.width)
+        data = read_inside(self.path, REGIONS, 4 * size.height * size.width + _HEADER_BYTES)
         try:
-            regions = np.load(self.regions, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            regions = np.load(io.BytesIO(data), allow_pickle=False)
+        # NumPy's reader meets damaged headers with errors of Python's tokenizer, too.
+        except Exception as error:
             raise BundleError(f"{self.regions} is not readable: {error}") from error
-        if regions.shape != (size.height, size.width) or regions.dtype != np.int32:
+        if (
+            not isinstance(regions, np.ndarray)
+            or regions.shape != shape
+            or regions.dtype != np.int32
+        ):
             raise BundleError(f"{self.regions} does not hold int32 [{size.height}, {size.width}]")
         labels: NDArray[np.int32] = regions
+        found = np.unique(labels)
+        if found[0] != 0 or found[-1] != len(found) - 1:
+            raise BundleError(f"{self.regions} does not number its regions 0, 1, ... without gaps")
         return labels
 
     @property
@@ -109,33 +147,33 @@ def required_files(manifest: Manifest) -> list[str]:
 
 def hash_files(folder: Path) -> dict[str, FileEntry]:
     """Size and SHA-256 of all files below ``folder`` but its own manifest, sorted by name."""
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    paths = {name: _inside(folder, name) for name in names if name != MANIFEST}
-    return {name: _entry(path) for name, path in paths.items()}
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    return {name: _entry(folder, name) for name in names if name != MANIFEST}
 
 
 @contextmanager
 def new_bundle(target: _PathLike) -> Iterator[Path]:
     """An empty folder to write a bundle into; it becomes ``target`` when the block ends well.
 
-    A bundle that stands at ``target`` is replaced only then; after an exception it is untouched
-    and nothing is left of the new one.  Anything else at ``target`` is refused at the start, with
-    a BundleError.
+    Of a bundle that stands at ``target``, the files that its manifest lists are replaced, only
+    then and in one step; what else lies in it is kept.  After an exception it is untouched and
+    nothing is left of the new one.  Anything but a bundle at ``target`` is refused at the start,
+    with a BundleError.
     """
-    place = Path(target).resolve()
-    _refuse_foreign(place)
-    folder = fresh_beside(place)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise BundleError(f"cannot write to {place.parent}: {error.strerror}") from error
-    try:
-        yield folder
-        if not _is_bundle(folder):
-            raise BundleError(f"no {MANIFEST} and {MODEL} were written for {place}")
-        _put_in_place(folder, place)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    place = Path(target).expanduser().resolve()
+    prepare(place)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(draft_of(place))
+        except OSError as error:
+            raise BundleError(sentence(error, place.parent)) from error
+        try:
+            yield folder
+            if not is_bundle(folder):
+                raise BundleError(f"no {MANIFEST} and {MODEL} were written for {place}")
+            put_in_place(folder, place)
+        except OSError as error:
+            raise BundleError(sentence(error, place, folder)) from error
 
 
 def _read_manifest(folder: Path) -> bytes:
@@ -145,75 +183,36 @@ def _read_manifest(folder: Path) -> bytes:
         cousin = folder.with_name(f"{folder.name}-random") if folder.name else folder
         hint = f": did you mean {cousin} (random weights)?" if cousin.is_dir() else ""
         raise BundleError(f"there is no bundle {folder}{hint}")
-    try:
-        return (folder / MANIFEST).read_bytes()
-    except FileNotFoundError as error:
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}") from error
-    except OSError as error:
-        raise BundleError(f"cannot read {folder / MANIFEST}: {error.strerror}") from error
+    if not os.path.lexists(folder / MANIFEST):
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}")
+    return read_inside(folder, MANIFEST, MANIFEST_LIMIT)
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The file's path, if ``name`` is plain and leads, symbolic links followed, into the folder."""
-    plain = name.isprintable() and not set(name) & set("\\:")
-    if not plain or any(part in ("", ".", "..") for part in name.split("/")):
-        raise BundleError(f"{folder} lists {name!r}, which is not a plain relative path")
-    path = folder / name
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-        raise BundleError(f"{path} is a link that leads out of the bundle: copy the file itself")
-    return path
-
-
-def _verify(paths: Mapping[str, Path], files: Mapping[str, FileEntry]) -> None:
-    """Compare all sizes first, because that is instant, then all hashes."""
-    for name, path in paths.items():
-        if not path.is_file():
-            raise BundleError(f"{path} is missing: copy or export the bundle again")
-        size = path.stat().st_size
-        if size != files[name].bytes:
+def _verify(folder: Path, manifest: Manifest) -> None:
+    """Compare all sizes first, because that is instant, then all hashes, then read the graphs."""
+    for name, entry in manifest.files.items():
+        path = folder / name
+        with contextlib.suppress(OSError):  # hashing names what is wrong with such a file
+            size = path.lstat().st_size
+            if path.is_file() and not path.is_symlink() and size != entry.bytes:
+                raise BundleError(
+                    f"{path} has {size} bytes instead of {entry.bytes}: "
+                    "copy or export the bundle again"
+                )
+    for name, entry in manifest.files.items():
+        if _entry(folder, name) != entry:
             raise BundleError(
-                f"{path} has {size} bytes instead of {files[name].bytes}: "
+                f"{folder / name} does not have the SHA-256 that the manifest gives: "
                 "copy or export the bundle again"
             )
-    for name, path in paths.items():
-        if _entry(path).sha256 != files[name].sha256:
-            raise BundleError(
-                f"{path} does not have the SHA-256 that the manifest gives: "
-                "copy or export the bundle again"
-            )
+    for name in (MODEL, TRUNK):
+        if name in manifest.files:
+            try:
+                check_graph(read_inside(folder, name, GRAPH_LIMIT), manifest.files)
+            except ValueError as error:
+                raise BundleError(f"{folder / name} is not a graph to be run: {error}") from error
 
 
-def _entry(path: Path) -> FileEntry:
-    try:
-        sha256, size = file_sha256(path)
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+def _entry(folder: Path, name: str) -> FileEntry:
+    size, sha256 = size_and_sha256(folder, name)
     return FileEntry(sha256=sha256, bytes=size)
-
-
-def _is_bundle(folder: Path) -> bool:
-    # Both, because a manifest.json alone is found in many folders that are not ours to delete.
-    return (folder / MANIFEST).is_file() and (folder / MODEL).is_file()
-
-
-def _refuse_foreign(place: Path) -> None:
-    """Raise BundleError unless ``place`` is free, an empty folder or a bundle."""
-    if place.is_dir():
-        if any(place.iterdir()) and not _is_bundle(place):
-            raise BundleError(f"{place} exists and is not a bundle: remove it or choose another")
-    elif place.exists():
-        raise BundleError(f"{place} is a file: choose a folder for the bundle")
-
-
-def _put_in_place(folder: Path, place: Path) -> None:
-    """Rename ``folder`` to ``place``; what stood there comes back if that fails."""
-    _refuse_foreign(place)
-    old = fresh_beside(place)
-    try:
-        if place.exists():
-            place.rename(old)
-        folder.rename(place)
-    finally:
-        if not place.exists() and old.exists():
-            old.rename(place)
-        shutil.rmtree(old, ignore_errors=True)

@@ -7,21 +7,37 @@ from typing import Annotated, Literal, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from spit_edge.base.contracts import (
+    MOST_PIXELS,
+    REGION_FEATURES,
+    SUPERPIXEL_MERGE,
+    Contract,
+    Value,
+)
 from spit_edge.base.files import json_file
 from spit_edge.runtime.errors import BundleError
 
 _Parsed = TypeVar("_Parsed")
 
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+TRUNK = "trunk.onnx"
 SCHEMA_VERSION = 1
 """Raised whenever a manifest written by this version could not be read by the one before."""
 
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""Types of a trunk's matrix products."""
 Part = Literal["full", "trunk"]
 """Which graph: from images on, or from tokens on, which needs no plugins."""
-"""Types of a trunk's matrix products."""
 
-Positive = Annotated[int, Meta(gt=0)]
+MOST_NUMBERS = 1 << 31
+"""In any one array of a batch: more cannot be counted by 32 bits, nor held by a device."""
+
+Positive = Annotated[int, Meta(gt=0, lt=1 << 31)]
+Classes = Annotated[int, Meta(gt=0, le=1 << 20)]
+BatchSize = Annotated[int, Meta(gt=0, le=1 << 16)]
+Side = Annotated[int, Meta(gt=0, le=MOST_PIXELS)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Name = Annotated[str, Meta(min_length=1)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -38,9 +54,9 @@ class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class BatchProfile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Batch sizes that an engine has to serve, and the one to tune it for."""
 
-    min: Positive
-    opt: Positive
-    max: Positive
+    min: BatchSize
+    opt: BatchSize
+    max: BatchSize
 
     def __post_init__(self) -> None:
         if not self.min <= self.opt <= self.max:
@@ -50,12 +66,16 @@ class BatchProfile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Preprocessing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a photograph becomes the input; everything after that happens inside the graph."""
 
-    height: Positive
-    width: Positive
+    height: Side
+    width: Side
     pixels: Literal["uint8"]
     layout: Literal["NCHW"]
     resize: Literal["bicubic"]
     fit: Literal["cover_center_crop"]
+
+    def __post_init__(self) -> None:
+        if self.height * self.width > MOST_PIXELS:
+            raise ValueError(f"Expected at most 2^26 pixels, got {self.height} x {self.width}")
 
 
 class Weights(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,6 +85,10 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     location: str
     sha256: Sha256
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not -(1 << 63) <= (self.seed or 0) < 1 << 64:
+            raise ValueError(f"Expected a seed of 64 bits, got {self.seed}")
 
 
 class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -82,8 +106,17 @@ class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     interpolation: Name
     sigma: Annotated[float, Meta(gt=0)]
     bins: Positive
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
     final_threshold: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        _check(
+            SUPERPIXEL_MERGE,
+            levels=self.levels,
+            compactness=self.compactness or 0.0,
+            final_threshold=self.threshold,
+        )
+        _check(REGION_FEATURES, bins=self.bins, sigma=self.sigma, interpolation=self.interpolation)
 
     @property
     def threshold(self) -> float:
@@ -118,7 +151,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     schema: int
     model: Name
     gradient: bool
-    classes: Positive
+    classes: Classes
     precision: Precision
     part: Part
     inputs: Annotated[list[TensorSpec], Meta(min_length=1)]
@@ -133,11 +166,38 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     files: dict[Name, FileEntry]
     precision_plan: PrecisionPlan | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        _check(REGION_FEATURES, max_tokens=self.token_budget)
+        size, cells = self.preprocessing, self.tokenizer.bins**2
+        largest = max(
+            3 * size.height * size.width,
+            self.token_budget * cells * (5 if self.gradient else 4),
+            self.classes,
+        )
+        if self.batch.max * largest >= MOST_NUMBERS:
+            raise ValueError(
+                f"Expected arrays of fewer than 2^31 numbers, got batches of {self.batch.max} "
+                f"with {largest} numbers each"
+            )
+        images = [spec.shape[1:] for spec in self.inputs if spec.name == "images"]
+        if self.part == "full" and images != [[3, size.height, size.width]]:
+            raise ValueError(
+                f"Expected one input images [B, 3, {size.height}, {size.width}], as preprocessing "
+                f"makes them"
+            )
+
     @property
     def fp32_products(self) -> frozenset[str]:
         """Names of the matrix products that are computed in float32 whatever the precision."""
         plan = self.precision_plan
         return frozenset() if plan is UNSET else frozenset(plan.fp32)
+
+
+def _check(contract: Contract, **values: Value) -> None:
+    """Raise ContractError, a ValueError, unless an op takes these values of its attributes."""
+    for attribute in contract.attributes:
+        if attribute.name in values:
+            attribute.checked(values[attribute.name], contract.name)
 
 
 class _Header(Struct, frozen=True):
@@ -169,5 +229,5 @@ def _parse(data: bytes, kind: type[_Parsed], where: str) -> _Parsed:
     try:
         return msgspec.json.decode(data, type=kind)
     # Beside its own errors msgspec lets these two through, for bad UTF-8 and for deep nesting.
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise BundleError(f"{where} is not a valid manifest: {error}") from error

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from spit_edge.base.command_line import DONE
-from spit_edge.base.errors import SpitError
-from spit_edge.base.files import whole_file
+from spit_edge.base.files import check_writable, whole_file
 from spit_edge.base.install import installed_versions
 from spit_edge.base.memory import peak_resident_memory
 from spit_edge.base.progress import Steps, console
@@ -61,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the tables, write the JSON."""
-    if options.json is not None and not options.json.resolve().parent.is_dir():
-        raise SpitError(f"there is no folder {options.json.resolve().parent} for the figures")
+    if options.json is not None:
+        check_writable(options.json)
     report = bench(options, Steps())
     for table in tables(report):
         console().print(table)

@@ -7,6 +7,7 @@ import argparse
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.base.progress import Steps, console
 from spit_edge.runtime.commands.options import add_session
+from spit_edge.runtime.parity.judge import all_passed
 from spit_edge.runtime.parity.self_check import self_check
 from spit_edge.runtime.parity.table import parity_table
 from spit_edge.runtime.session import Session
@@ -23,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
         with steps.step(f"comparing on {session.backend}"):
             rows = self_check(session)
         console().print(parity_table(rows, f"{options.bundle} on {session.backend}"))
-    return DONE if all(row.passed for row in rows) else FAILED
+    return DONE if all_passed(rows) else FAILED

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spit_edge.base.files import file_sha256
+from spit_edge.base.made_here import made_here
 from spit_edge.plugins.plugin_library import (
     FILE_NAME,
+    VARIABLE,
     PluginLibraryError,
     find_library,
     read_library,
@@ -33,7 +36,9 @@ class PluginMissing(EngineError):
 def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
     """The libraries to load: ``given``, or the one of the bundle or of this installation.
 
-    Raises PluginMissing if one that was given does not exist.
+    One that nobody named runs only if it was built or installed on this machine by this user: a
+    bundle may come from anybody.  Raises PluginMissing for others, and if one that was given does
+    not exist.
     """
     for path in given:
         if not path.is_file():
@@ -42,10 +47,22 @@ def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
             )
     if given:
         return [path.resolve() for path in given]
-    try:
-        return [find_library(bundle.path / "plugins").resolve()]
-    except PluginLibraryError:
-        return []  # whether one is needed shows when the ops are looked up
+    refused = []
+    for folders in ((bundle.path / "plugins",), ()):
+        try:
+            library = find_library(*folders).resolve()
+        except PluginLibraryError:
+            continue
+        if os.environ.get(VARIABLE) or made_here(file_sha256(library)[0]):
+            return [library]
+        refused.append(library)
+    if refused:
+        raise PluginMissing(
+            f"{refused[0]} was not built on this machine by you, and a library is code that would "
+            f"run: build one with python -m plugins build, or, if you trust this one, say so with "
+            f"python -m plugins trust {refused[0]}"
+        )
+    return []  # whether one is needed shows when the ops are looked up
 
 
 def check_libraries(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spit_edge.base.errors import FileError
-from spit_edge.base.files import file_sha256, write_whole
+from spit_edge.base.files import write_whole
+from spit_edge.base.made_here import made_here, remember
 from spit_edge.base.places import cache_folder
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.bundle.manifest import FileEntry, Part
+from spit_edge.runtime.bundle.reading import read_inside, size_and_sha256
 from spit_edge.runtime.engines.flavour import Flavour
 from spit_edge.runtime.engines.record import (
     EngineRecord,
@@ -22,12 +24,13 @@ from spit_edge.runtime.engines.record import (
     misfit,
     sources_of,
 )
-from spit_edge.runtime.errors import EngineError
+from spit_edge.runtime.errors import BundleError, EngineError
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
 FOLDER = "engines"
+_RECORD_LIMIT = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def save_engine(folder: Path, name: str, data: memoryview, record: EngineRecord)
     """
     engine = folder / f"{name}.engine"
     write_whole({engine: data, folder / f"{name}.json": encode(record)})
+    remember(record.engine.sha256)
     return StoredEngine(engine, record)
 
 
@@ -97,27 +101,38 @@ def _breadth(stored: StoredEngine) -> tuple[bool, bool, int]:
 
 def _read(path: Path) -> StoredEngine:
     try:
-        record = decode(path.read_bytes())
-    except OSError as error:
-        raise EngineError(f"cannot be read ({error.strerror})") from error
+        record = decode(read_inside(path.parent, path.name, _RECORD_LIMIT))
+    except BundleError as error:
+        raise EngineError(f"cannot be read ({error})") from error
     return StoredEngine(path.with_suffix(".engine"), record)
 
 
 def _verify(stored: StoredEngine) -> None:
+    wanted, path = stored.record.engine, stored.path
     try:
-        sha256, size = file_sha256(stored.path)
-    except OSError as error:
-        raise EngineError(f"its engine file cannot be read ({error.strerror})") from error
-    wanted = stored.record.engine
-    if size != wanted.bytes:
-        raise EngineError(f"damaged, it has {size} bytes instead of {wanted.bytes}")
+        size = path.lstat().st_size
+        if size != wanted.bytes:
+            raise EngineError(f"damaged, it has {size} bytes instead of {wanted.bytes}")
+        _, sha256 = size_and_sha256(path.parent, path.name)
+    except (OSError, BundleError) as error:
+        raise EngineError(f"its engine file cannot be read ({error})") from error
     if sha256 != wanted.sha256:
         raise EngineError("damaged, its SHA-256 is not the recorded one")
+    if not made_here(wanted.sha256):
+        raise EngineError("an engine is code, and this one was not built on this machine by you")
 
 
 def cache_path(device_key: str) -> Path:
     """Where the timing cache of a device is."""
     return cache_folder() / "timing" / f"{device_key}.cache"
+
+
+def onnxruntime_cache(bundle: Bundle) -> Path:
+    """Where ONNX Runtime keeps the engines that it builds for a bundle.
+
+    It runs what it finds there without a question, so that is no place within a bundle.
+    """
+    return cache_folder() / "onnxruntime" / sources_of(bundle, "full")[bundle.model.name]
 
 
 def load_cache(flavour: Flavour, config: trt.IBuilderConfig, path: Path) -> trt.ITimingCache | None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spit_edge.base.files import whole_file
+from spit_edge.base.errors import FileError
+from spit_edge.base.files import check_writable, whole_file
 from spit_edge.base.text import shown
 from spit_edge.runtime.errors import ImageError
 from spit_edge.runtime.images.loading import Pixels
@@ -88,17 +89,13 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> None:
 
 def check_place(file: Path) -> None:
     """Raise ImageError if ``save_picture`` could not write ``file``: before the work, not after."""
-    problem = None
     if file.suffix.lower() not in _FORMATS:
-        problem = f"its suffix must be one of {', '.join(_FORMATS)}"
-    elif not file.parent.is_dir():
-        problem = f"there is no folder {shown(file.parent)}"
-    elif file.is_dir():
-        problem = "it is a folder"
-    elif not os.access(file.parent, os.W_OK | os.X_OK):
-        problem = f"nothing can be written into the folder {shown(file.parent)}"
-    if problem is not None:
-        raise ImageError(f"cannot write {shown(file)}: {problem}")
+        suffixes = ", ".join(_FORMATS)
+        raise ImageError(f"cannot write {shown(file)}: its suffix must be one of {suffixes}")
+    try:
+        check_writable(file)
+    except FileError as error:
+        raise ImageError(f"cannot write the picture: {error}") from error
 
 
 def _check(image: Pixels, labels: NDArray[Any]) -> None:

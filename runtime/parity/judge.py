@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,11 @@ class ImageParity:
     @property
     def passed(self) -> bool:
         return not self.failures
+
+
+def all_passed(rows: Collection[ImageParity]) -> bool:
+    """Whether every image passed; False where there are none, for then nothing was compared."""
+    return bool(rows) and all(row.passed for row in rows)
 
 
 def tokens_sha256(tokens: NDArray[Any], count: int) -> str:

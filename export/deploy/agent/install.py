@@ -54,8 +54,13 @@ def use_venv(folder: Path, venv: Path) -> None:
 def place_plugin(venv: Path, folder: Path, wanted: Mapping[str, Any]) -> None:
     """The plugin library that was chosen, or one built here for the GPU; once."""
     place = folder / PLUGIN
-    if place.exists():
-        return
+    if not place.exists():
+        _place_plugin(venv, folder, place, wanted)
+    if wanted["prebuilt"]:  # what is built here is known here
+        run([_python(venv), "-m", "spit_edge.plugins", "trust", str(place)], env=_path(venv))
+
+
+def _place_plugin(venv: Path, folder: Path, place: Path, wanted: Mapping[str, Any]) -> None:
     place.parent.mkdir(exist_ok=True)
     if wanted["prebuilt"]:
         with step("taking the prebuilt plugin library"):

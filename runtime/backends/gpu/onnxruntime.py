@@ -18,6 +18,7 @@ from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.engines.callbacks import Log
 from spit_edge.runtime.engines.flavour import find_flavour
 from spit_edge.runtime.engines.plugin_libraries import load_plugins, plugin_libraries
+from spit_edge.runtime.engines.store import onnxruntime_cache
 from spit_edge.runtime.errors import BackendUnavailable, BundleError, EngineError
 
 PLUGIN_DOMAIN = "trt.plugins"
@@ -65,7 +66,7 @@ class OnnxRuntimeTensorRTBackend:
     """See :class:`Backend`.
 
     The whole graph on ONNX Runtime's TensorRT provider, which builds its own engine, kept in the
-    bundle's folder engines/onnxruntime.  It offers the plugins of TensorRT's registry as ops of a
+    user's cache.  It offers the plugins of TensorRT's registry as ops of a
     domain of its own, so the nodes are moved there; and since it only opens a plugin library and
     leaves it to that to register itself, which ours does not, TensorRT's registry loads it first.
 
@@ -93,7 +94,7 @@ class OnnxRuntimeTensorRTBackend:
             **_profile(bundle),
             "trt_extra_plugin_lib_paths": ";".join(str(path) for path in libraries),
             "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(bundle.path / "engines" / "onnxruntime"),
+            "trt_engine_cache_path": str(onnxruntime_cache(bundle)),
         }
         self._tokenizer = NativeTokenizer(bundle, threads)
         self._budget = bundle.manifest.token_budget

@@ -180,8 +180,28 @@ BAD = [
     (put("tokenizer", "sigma", value=0), r"\$\.tokenizer\.sigma"),
     (put("tokenizer", "sigma", value=None), r"\$\.tokenizer\.sigma"),
     (put("tokenizer", "bins", value=0), r"\$\.tokenizer\.bins"),
+    (put("tokenizer", "bins", value=1), r"bins must lie in \[2, 64\].*\$\.tokenizer"),
+    (put("tokenizer", "bins", value=2**40), r"\$\.tokenizer\.bins"),
+    (put("tokenizer", "levels", value=10**9), r"levels must lie in \[0, 16\].*\$\.tokenizer"),
+    (put("tokenizer", "levels", value=10**30), r"levels must lie in.*\$\.tokenizer"),
+    (put("tokenizer", "interpolation", value="x"), r"one of bilinear, nearest.*\$\.tokenizer"),
+    (put("tokenizer", "sigma", value=1e-9), r"sigma must lie in.*\$\.tokenizer"),
+    (put("tokenizer", "sigma", value=1e300), r"sigma must lie in.*\$\.tokenizer"),
+    (put("tokenizer", "compactness", value=0.123456789), r"six significant digits"),
+    (put("token_budget", value=2**31 - 1), r"max_tokens must lie in"),
+    (put("token_budget", value=2**63), r"\$\.token_budget"),
+    (put("classes", value=2**31 - 1), r"\$\.classes"),
+    (put("batch", "max", value=2**31 - 1), r"\$\.batch\.max"),
+    (put("batch", "max", value=60000), r"arrays of fewer than 2\^31 numbers"),
+    (put("preprocessing", "height", value=2**31 - 1), r"\$\.preprocessing\.height"),
+    (put("preprocessing", "height", value=2**20), r"at most 2\^26 pixels.*\$\.preprocessing"),
+    (put("preprocessing", "height", value=225), r"one input images \[B, 3, 225, 224\]"),
+    (put("inputs", 0, "name", value="pictures"), r"one input images"),
     (put("weights", "source", value="cloud"), r"\$\.weights\.source"),
     (put("weights", "sha256", value=SHA[:-1]), r"\$\.weights\.sha256"),
+    (put("weights", "seed", value=2**64), r"seed of 64 bits.*\$\.weights"),
+    (put("tokenizer", "seed", value=2**63), r"\$\.tokenizer\.seed"),
+    (put("tokenizer", "seed", value=-(2**70)), r"\$\.tokenizer\.seed"),
     (put("weights", "seed", value="7"), r"\$\.weights\.seed"),
     (put("contracts", "SuperpixelMerge", value=0), r"\$\.contracts"),
     (put("versions", "torch", value=2), r"\$\.versions"),
@@ -203,14 +223,34 @@ def test_bad_values_are_refused_with_their_place(
 
 def test_invalid_values_are_not_written() -> None:
     for bad in (
-        msgspec.structs.replace(example(), token_budget=0),
         msgspec.structs.replace(example(), schema=SCHEMA_VERSION + 1),
+        msgspec.structs.replace(example(), model=""),
         msgspec.structs.replace(
-            example(), tokenizer=msgspec.structs.replace(example().tokenizer, sigma=math.nan)
+            example(), weights=msgspec.structs.replace(example().weights, sha256="")
         ),
     ):
         with pytest.raises(BundleError, match="the manifest to write"):
             encode(bad)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("tokenizer", {"levels": 17}),
+        ("tokenizer", {"sigma": math.nan}),
+        ("tokenizer", {"sigma": 11}),
+        ("tokenizer", {"bins": 1}),
+        ("tokenizer", {"interpolation": "cubic"}),
+        ("preprocessing", {"height": 1 << 13, "width": (1 << 13) + 1}),
+        (None, {"token_budget": 0}),
+        (None, {"token_budget": (1 << 20) + 1}),
+        (None, {"token_budget": 1 << 18}),
+    ],
+)
+def test_what_no_op_takes_cannot_be_made(part: str | None, values: dict[str, Any]) -> None:
+    whole = example()
+    with pytest.raises(ValueError, match=r"must lie in|must be one of|Expected"):
+        msgspec.structs.replace(getattr(whole, part) if part else whole, **values)
 
 
 def test_a_batch_profile_out_of_order_cannot_be_made() -> None:
