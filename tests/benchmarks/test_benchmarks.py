@@ -217,7 +217,7 @@ def test_commit_is_that_of_the_sources() -> None:
     [
         (["--json", "tokenizer"], "put --json last"),
         (["tokenizer", "--rounds", "4"], "tokenizer must be at least 5, not 4"),
-        (["export", "--rounds", "0"], "export must be at least 3, not 0"),
+        (["export", "--rounds", "2"], "export must be at least 3, not 2"),
         (["speed"], "there is no suite speed"),
         (["report", "no/such.json"], "No such file"),
     ],

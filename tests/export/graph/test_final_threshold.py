@@ -90,7 +90,7 @@ def test_manifests_without_it_are_read_and_written_as_before(path) -> None:
 
 @pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan")])
 def test_what_is_no_threshold_is_refused(value) -> None:
-    with pytest.raises(ValueError, match="final_threshold must be finite"):
+    with pytest.raises(ValueError, match=r"final_threshold must lie in \[0, 8\]"):
         load_model("spit_tiny", weights="random", final_threshold=value)
 
 

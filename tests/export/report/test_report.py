@@ -21,6 +21,7 @@ from spit_edge.export.precision.layers import LayerError
 from spit_edge.export.report import pictures
 from spit_edge.export.report.chart import layer_chart
 from spit_edge.export.report.contents import difference, layer_series
+from spit_edge.runtime.images import folder as folder_of_images
 from spit_edge.runtime.images import sample_photos
 from spit_edge.runtime.parity.judge import GATES
 from tests.export.precision.test_bisect import BREAKS, weights_file
@@ -235,12 +236,10 @@ def test_images_are_taken_one_at_a_time(make_bundle, tmp_path, monkeypatch) -> N
     for index in range(4):
         shutil.copy(sample_photos()["coffee"], folder / f"{index}.jpg")
     events: list[str] = []
-    load = spit_edge.export.report.gather.load_fitted
+    load = folder_of_images.load_image
     examine = spit_edge.export.report.gather.Examiner.examine
     monkeypatch.setattr(
-        spit_edge.export.report.gather,
-        "load_fitted",
-        lambda *args: (events.append("load"), load(*args))[1],
+        folder_of_images, "load_image", lambda *args: (events.append("load"), load(*args))[1]
     )
     monkeypatch.setattr(
         spit_edge.export.report.gather.Examiner,

@@ -224,7 +224,7 @@ def test_errors_of_the_tokenizer_are_named(rig, images) -> None:
     with rig.session("tensorrt-split") as session:
         rig.library.status = 700
         ticket = session.submit(images)
-        with pytest.raises(ExecutionError, match=r"spit_superpixel_merge: simulated 700"):
+        with pytest.raises(ExecutionError, match=r"SuperpixelMerge: simulated 700"):
             ticket.result()
 
 

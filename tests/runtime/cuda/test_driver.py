@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import ctypes
-import sys
 
 import pytest
 
-from spit_edge.export.deploy import remote
 from spit_edge.runtime.cuda import driver
 
 
@@ -64,19 +61,3 @@ def test_no_driver(monkeypatch) -> None:
 )
 def test_versions(version, text, bindings) -> None:
     assert driver.dotted(version) == text and driver.bindings_for(version) == bindings
-
-
-def test_what_is_sent_to_devices_needs_the_standard_library_alone() -> None:
-    names = [name for name, _ in remote._sources()]
-    assert driver.__name__ in names
-    for place, (name, text) in enumerate(remote._sources()):
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom):
-                found = [node.module]
-            elif isinstance(node, ast.Import):
-                found = [alias.name for alias in node.names]
-            else:
-                continue
-            for module in found:
-                known = module.split(".")[0] in sys.stdlib_module_names
-                assert known or module in names[:place], f"{name} imports {module}"
