@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from spit_edge.base.made_here import file_sha256, remember
+from spit_edge.base.files import file_sha256
+from spit_edge.base.made_here import remember
 from spit_edge.runtime import BackendUnavailable
 from spit_edge.runtime.backends.gpu import engine_file
 from spit_edge.runtime.backends.gpu.engine_file import open_engine
@@ -103,7 +104,7 @@ def write_library(bundle: Bundle, **changes) -> None:
     folder.mkdir(exist_ok=True)
     text = f"SPIT-PLUGINS-INFO {json.dumps(facts)}".encode() + b"\0"
     (folder / "libspit_plugins.so").write_bytes(b"\x7fELF" + text)
-    remember(file_sha256(folder / "libspit_plugins.so"))
+    remember(file_sha256(folder / "libspit_plugins.so")[0])
 
 
 def save(bundle: Bundle, part: str, flavour: str = "tensorrt", version: str = "10.3.0") -> None:

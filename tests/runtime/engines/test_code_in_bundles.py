@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from spit_edge.plugins import plugin_library
 from spit_edge.plugins.__main__ import main as plugins_main
-from spit_edge.plugins.plugin_library import BUILT, FILE_NAME, VARIABLE
+from spit_edge.plugins.plugin_library import FILE_NAME, VARIABLE
 from spit_edge.runtime.bundle.folder import Bundle
 from spit_edge.runtime.engines.plugin_libraries import PluginMissing, plugin_libraries
 from spit_edge.runtime.engines.record import Choices, EngineRecord, Platform, sources_of
@@ -39,10 +40,14 @@ def bundle(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(plugin_library, "built_folder", lambda: tmp_path / "built")
     made = make_bundle(height=48, width=64).path
     return Bundle.open(shutil.copytree(made, tmp_path / "bundle"))
+
+
+def built(folder: Path) -> Path:
+    """Where ``plugins build`` puts a library for this machine."""
+    return folder / "built" / platform.machine()
 
 
 def library(folder: Path, mark: Path) -> Path:
@@ -59,10 +64,11 @@ def library(folder: Path, mark: Path) -> Path:
     return folder / FILE_NAME
 
 
-@pytest.mark.parametrize("place", ["bundle", "current folder"])
+@pytest.mark.parametrize("place", ["bundle", "folder of builds"])
 def test_a_library_from_elsewhere_does_not_run(bundle: Bundle, tmp_path: Path, place: str) -> None:
     mark = tmp_path / "mark"
-    code = library(bundle.path / "plugins" if place == "bundle" else BUILT.absolute(), mark)
+    home = bundle.path / "plugins" if place == "bundle" else built(tmp_path)
+    code = library(home, mark)
     for _ in range(2):  # asking does not make it known
         with pytest.raises(PluginMissing, match=r"not built on this machine by you.*plugins trust"):
             plugin_libraries(bundle)
@@ -78,7 +84,7 @@ def test_a_library_from_elsewhere_does_not_run(bundle: Bundle, tmp_path: Path, p
 
 def test_a_library_of_this_machine_is_taken_instead(bundle: Bundle, tmp_path: Path) -> None:
     library(bundle.path / "plugins", tmp_path / "mark")
-    ours = library(BUILT.absolute(), tmp_path / "ours")
+    ours = library(built(tmp_path), tmp_path / "ours")
     plugins_main(["trust", str(ours)])
     assert plugin_libraries(bundle) == [ours]
 
@@ -94,7 +100,7 @@ def test_a_library_that_was_named_runs(
 
 def test_only_libraries_can_be_trusted(tmp_path: Path) -> None:
     (tmp_path / "no.so").write_bytes(b"\x7fELF")
-    assert plugins_main(["trust", str(tmp_path / "no.so")]) == 1
+    assert plugins_main(["trust", str(tmp_path / "no.so")]) == 2
 
 
 def test_engines_run_where_they_were_built(
