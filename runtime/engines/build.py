@@ -133,7 +133,7 @@ def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
     try:
         stored = find_engine(order.bundle, order.part, order.platform(gpu))
     except EngineError as error:
-        reason = str(error).partition(": python -m")[0]
+        reason = str(error).partition(": spit-edge engine")[0]
         steps.console.print(reason, markup=False, soft_wrap=True)
     else:
         if stored.record.choices == order.choices:

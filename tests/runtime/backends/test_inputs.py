@@ -261,7 +261,7 @@ def test_memory_that_is_not_on_the_gpu_is_refused(rig, images) -> None:
 def test_backends_on_the_cpu_take_none(rig, images) -> None:
     with (
         Session.open(rig.bundle, "onnxruntime", threads=1) as session,
-        pytest.raises(ImageError, match="onnxruntime takes no images that lie on a GPU"),
+        pytest.raises(ImageError, match="onnxruntime takes no images that are on a GPU"),
     ):
         session.run(DLPackDevice())
 
