@@ -103,7 +103,7 @@ DIFFERENT: dict[str, Any] = {
     "tessellation": "pca_tree", "seed_input": True, "batch": BatchProfile(min=1, opt=4, max=8),
     "plan": PrecisionPlan(model="spit_b16", precision="fp16", fp32=["blocks.3.up"]),
     "weights": "models/my best.pth", "gradient": False, "precision": "bf16", "height": 256,
-    "width": 256, "part": "trunk",
+    "width": 256, "part": "trunk", "final_threshold": 0.1,
 }  # fmt: skip
 
 
