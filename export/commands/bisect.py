@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=TRIALS,
         default=100,
         metavar="N",
-        help="most sets of products to try [%(default)s]",
+        help="try at most N sets of products [%(default)s]",
     )
 
 
