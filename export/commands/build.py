@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # --fp16 is a word for one of its values, so that there is nothing to be said twice.
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, help=f"[{usual.precision}]")
+    precision.add_argument(
+        "--precision", choices=PRECISIONS, help=f"precision of the trunk [{usual.precision}]"
+    )
     precision.add_argument(
         "--fp16",
         dest="precision",

@@ -44,7 +44,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rollback", action="store_true", help="go back to the previous release")
     parser.add_argument(
-        "--allow-random-weights", action="store_true", help="deploy them all the same"
+        "--allow-random-weights", action="store_true", help="deploy even if the weights are random"
     )
     parser.add_argument(
         "--keep", type=COUNT, default=3, metavar="N", help="releases to keep on the device [3]"
