@@ -393,6 +393,8 @@ def test_a_file_size_limit_leaves_nothing(bundle_of) -> None:
     running = engine_process(bundle, program)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 2 and "File too large" in errors and "Traceback" not in errors
+    # Why one is built is said, but not the command that is running already.
+    assert "there is none in" in errors and "spit-edge engine" not in errors
     assert sorted(bundle.path.rglob("*")) == before
 
 
