@@ -83,7 +83,7 @@ def _report_parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     names = NAMES if "all" in options.suites else options.suites or QUICK
     if unknown := set(names) - set(NAMES):
-        raise ValueError(f"there is no suite {min(unknown)}: choose of {', '.join(NAMES)}, all")
+        raise ValueError(f"there is no suite {min(unknown)}: choose from {', '.join(NAMES)}, all")
     if options.json and options.json.name in NAMES:
         raise ValueError(f"--json {options.json} would write a file of that name: put --json last")
     suites = [load_suite(name) for name in names]
@@ -139,7 +139,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _write_page(page: Path, sections: Sequence[str]) -> None:
     if page.exists() and not page.read_text(encoding="utf-8").startswith(PAGE_TITLE):
-        raise ValueError(f"{page} is no page of results: choose another folder")
+        raise ValueError(f"{page} is not a page of results: choose another folder")
     with whole_file(page) as stream:
         stream.write("\n".join([f"{PAGE_TITLE}\n", *sections]).encode())
     print(page)

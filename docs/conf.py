@@ -18,6 +18,7 @@ author = "spit-edge contributors"
 release = installed_versions(PACKAGE)[PACKAGE]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 3
+highlight_language = "none"  # of blocks that name none: output, tables of keys
 default_role = "py:obj"  # single backticks in docstrings: a link if there is such a thing
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"

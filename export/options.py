@@ -111,7 +111,7 @@ class BuildOptions:
             folder = self.out.expanduser()
             folder = folder if folder.name and folder.name != ".." else folder.resolve()
         if not folder.name:
-            raise OptionError(f"--out {self.out} is no place for a bundle: choose another folder")
+            raise OptionError(f"--out {self.out} cannot hold a bundle: choose another folder")
         if random_weights and not folder.name.endswith("-random"):
             folder = folder.with_name(f"{folder.name}-random")
         return folder

@@ -71,7 +71,7 @@ class PluginLibrary:
             if (found := self.contracts.get(op)) != version:
                 raise PluginLibraryError(
                     f"{self.path} has {f'version {found}' if found else 'no contract'} of {op} but "
-                    f"version {version} is asked for: build it again with spit-edge plugins build"
+                    f"version {version} is needed: build it again with spit-edge plugins build"
                 )
         if architecture is not None and not self.has_code_for(architecture):
             have = ", ".join(f"sm_{a}" for a in self.architectures) or "no GPU"
@@ -100,7 +100,7 @@ def read_library(path: str | os.PathLike[str]) -> PluginLibrary:
             text = m[start + len(_MARKER) - 1 : end] if start >= 0 else b""
     except FileNotFoundError as error:
         raise PluginLibraryError(
-            f"there is no plugin library {file}: spit-edge plugins build makes one"
+            f"there is no plugin library {file}: make one with spit-edge plugins build"
         ) from error
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         raise PluginLibraryError(f"cannot read {file}: {error}") from error
@@ -148,5 +148,5 @@ def find_library(*folders: str | os.PathLike[str]) -> Path:
     looked = ", ".join(str(place) for place in places)
     raise PluginLibraryError(
         f"there is no {FILE_NAME} in {looked}, nor does {VARIABLE} name one: "
-        "spit-edge plugins build makes one"
+        "make one with spit-edge plugins build"
     )

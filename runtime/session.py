@@ -263,7 +263,7 @@ class Session:
         if not on_gpu(images):
             return as_nchw(images, size.height, size.width)
         if not isinstance(executor, AsyncBackend):
-            raise ImageError(f"the backend {self.backend} takes no images that lie on a GPU")
+            raise ImageError(f"the backend {self.backend} takes no images that are on a GPU")
         return executor.adopt(images)
 
     def _seeds(self, seeds: Sequence[int] | None, images: int) -> NDArray[np.int64] | None:

@@ -12,6 +12,8 @@ COMMANDS = (
     *RUNTIME,
     CommandGroup("plugins", "the custom ops: contracts, kernels and plugin library", PLUGINS),
     Command(
-        "completion", "print what lets a shell complete these commands", "spit_edge.completion"
+        "completion",
+        "print a script that lets a shell complete these commands",
+        "spit_edge.completion",
     ),
 )

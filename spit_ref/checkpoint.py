@@ -62,7 +62,7 @@ def _torch_file(path: Path) -> Any:
                 "code: load it where you trained and save model.state_dict() alone."
             ) from error
         raise WrongCheckpoint(
-            f"{path} is damaged, or no PyTorch checkpoint ({type(error).__name__}): "
+            f"{path} is damaged or not a PyTorch checkpoint ({type(error).__name__}): "
             "pass a state dict saved with torch.save."
         ) from error
 

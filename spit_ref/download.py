@@ -66,7 +66,7 @@ def _transfer(url: str, file: BinaryIO, timeout: float) -> str:
             while chunk := answer.read(CHUNK):
                 start = b"" if done else chunk.lstrip()[:16].lower()
                 if html or start.startswith((b"<!doctype html", b"<html")):
-                    raise ValueError("a web page came; share links may answer with a login page")
+                    raise ValueError("it gave a web page; share links may lead to a login page")
                 file.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)

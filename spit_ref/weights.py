@@ -125,8 +125,8 @@ def check_state(state: object, config: ModelConfig, where: str) -> dict[str, Ten
         if not isinstance(key, str) or not isinstance(value, Tensor):
             what = "it" if key is None else repr(key)
             raise WrongCheckpoint(
-                f"{where} is no state dict of named tensors ({what} is a {type(value).__name__}): "
-                "save model.state_dict() by itself and pass that file."
+                f"{where} is not a state dict of named tensors ({what} is a "
+                f"{type(value).__name__}): save model.state_dict() by itself and pass that file."
             )
         tensors[key] = value
     _check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, config, where)
@@ -157,7 +157,7 @@ def _check_shapes(found: Shapes, config: ModelConfig, where: str) -> None:
         fits = [known for known in zoo if checkpoint_shapes(known) == found]
         looks = f" (this looks like {_label(*fits)})" if fits else ""
         raise WrongCheckpoint(
-            f"{where} is no checkpoint of {_label(config)}{looks}: pass another file, or choose "
+            f"{where} is not a checkpoint of {_label(config)}{looks}: pass another file, or choose "
             f"the model it belongs to.{lines}"
         )
 
@@ -184,7 +184,8 @@ def _official(config: ModelConfig) -> tuple[dict[str, Tensor], WeightsInfo]:
     file = OFFICIAL.get((config.name, config.gradient))
     if file is None or config.classes != OFFICIAL_CLASSES:
         raise WeightsError(
-            f"No official weights exist of {_label(config)}: pass a checkpoint or the word random."
+            f"There are no official weights for {_label(config)}: pass a checkpoint or the word "
+            "random."
         )
     path = cache_path(config)
     if not _is_cached(path, file.md5):

@@ -136,7 +136,7 @@ def test_folders_that_are_asked_for(tmp_path, monkeypatch) -> None:
     assert folder(".") == tmp_path / "here" and folder("..") == tmp_path
     assert folder(".", random=True) == tmp_path / "here-random"
     assert folder("~/x", random=True) == Path("/home/me/x-random")
-    with pytest.raises(ValueError, match="no place for a bundle"):
+    with pytest.raises(ValueError, match="cannot hold a bundle"):
         folder("/")
 
 
@@ -151,7 +151,7 @@ def test_folders_that_are_asked_for(tmp_path, monkeypatch) -> None:
         ([*TINY, "--classes", "0"], "from 1 to 1048576"),
         ([*TINY, "--final-threshold", "9"], "must lie in [0, 8]"),
         ([*TINY, "--final-threshold", "x"], "must be a number"),
-        ([*TINY, "--batch", "4:2:8"], "must rise"),
+        ([*TINY, "--batch", "4:2:8"], "in rising order"),
         ([*TINY, "--batch", "1:2"], "MIN:OPT:MAX"),
         ([*TINY, "--batch", "a"], "from 1 to 65536"),
         ([*TINY, "--max-tokens", "0"], "from 1 to 1048576"),

@@ -15,6 +15,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"python -m (export|runtime|plugins|benchmarks)\b([^`\n|;#)]*)")
+SCRIPT = re.compile(r"(?:^|`|\$\()spit-edge ([^`\n|;#)]*)", flags=re.MULTILINE)
 REFERENCE = re.compile(r"docs/algorithm\.md, sections? (\d(?: and \d)*)")
 WITHOUT_SUBCOMMANDS = "benchmarks"
 
@@ -63,7 +64,7 @@ def code_of(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_and_options_exist(page: Path) -> None:
     unknown = []
-    for module, rest in COMMAND.findall(page.read_text().replace("\\\n", " ")):
+    for module, rest in commands_of(page):
         words = [word for word in rest.split() if re.match(r"[\w-]", word)]
         options = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
         command = "" if module == WITHOUT_SUBCOMMANDS else next(iter(words), "")
@@ -72,6 +73,19 @@ def test_commands_and_options_exist(page: Path) -> None:
         known = help_of(module, command)
         unknown += [f"{module} {command} {option}" for option in options if option not in known]
     assert not unknown
+
+
+def commands_of(page: Path) -> list[tuple[str, str]]:
+    """Module and arguments of every command, in a line of code or between backticks."""
+    text = page.read_text().replace("\\\n", " ")
+    prose = " ".join(re.findall(r"`[^`\n]+`", FENCE.sub("", text)))
+    found = COMMAND.findall(text)
+    for rest in SCRIPT.findall(code_of(page)) + SCRIPT.findall(prose):
+        module, words = (
+            ("plugins", rest[8:]) if rest.startswith("plugins ") else ("spit_edge", rest)
+        )
+        found.append((module, words))
+    return found
 
 
 @cache

@@ -5,7 +5,7 @@ from spit_edge.base.command_line import Command
 COMMANDS = (
     Command(
         "build",
-        "export a model and check it; prints the folder",
+        "export a model and check it; prints the bundle's folder",
         "spit_edge.export.commands.build",
         extra="export",
     ),
@@ -17,7 +17,7 @@ COMMANDS = (
     ),
     Command(
         "bisect",
-        "find the matrix products that must stay in fp32 for the gates to hold",
+        "find the matrix products that must stay in fp32 for a bundle to pass",
         "spit_edge.export.commands.bisect",
         extra="export",
     ),
@@ -28,18 +28,18 @@ COMMANDS = (
     ),
     Command(
         "list",
-        "the models, their sizes, weights at hand",
+        "list the models, their sizes and official weights",
         "spit_edge.export.commands.models",
     ),
     Command(
         "deploy",
-        "bring a bundle to a device over ssh, checked there",
+        "install a bundle on a device over ssh and check it there",
         "spit_edge.export.commands.deploy",
         extra="export",
     ),
     Command(
         "fleet",
-        "deploy to many devices at a time",
+        "deploy to many devices at once",
         "spit_edge.export.commands.fleet",
         extra="export",
     ),

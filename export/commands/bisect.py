@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=TRIALS,
         default=100,
         metavar="N",
-        help="sets of products to try at most [%(default)s]",
+        help="try at most N sets of products [%(default)s]",
     )
 
 
@@ -53,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
         weights=options.weights,
     )
     if found.plan is None:
-        print(f"the gates hold: no matrix product of {options.bundle} has to change")
+        print(f"{options.bundle} passes: no matrix product has to change")
         return DONE
     write_plan(found.plan, out)
     console().print(plan_table(found.plan, found.errors))
     if not found.minimal:
         advice = ": raise --trials" if found.trials >= options.trials else ""
-        print(f"{found.trials} trials do not tell whether less would do{advice}")
+        print(f"{found.trials} trials were too few to tell whether fewer products would do{advice}")
     print(f"{out}: build again with --precision-plan {out}")
     return DONE

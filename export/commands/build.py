@@ -25,29 +25,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``build``; those that are not given are not set."""
     usual = BuildOptions(MODEL_NAMES[0])
     add = parser.add_argument
-    add("--model", required=True, choices=MODEL_NAMES, metavar="NAME", help="one of list")
+    add(
+        "--model",
+        required=True,
+        choices=MODEL_NAMES,
+        metavar="NAME",
+        help="model to export; list shows them all",
+    )
     # --fp16 is a word for one of its values, so that there is nothing to be said twice.
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, help=f"[{usual.precision}]")
     precision.add_argument(
-        "--fp16", dest="precision", action="store_const", const="fp16", help="= --precision fp16"
+        "--precision", choices=PRECISIONS, help=f"precision of the trunk [{usual.precision}]"
+    )
+    precision.add_argument(
+        "--fp16",
+        dest="precision",
+        action="store_const",
+        const="fp16",
+        help="same as --precision fp16",
     )
     add(
         "--precision-plan",
         dest="plan",
         type=_plan,
         metavar="FILE",
-        help="what bisect wrote: matrix products that stay in fp32",
+        help="plan written by bisect: the matrix products that stay in fp32",
     )
-    add("--no-gradient", dest="gradient", action="store_false", help="1024 values per token")
+    add(
+        "--no-gradient",
+        dest="gradient",
+        action="store_false",
+        help="leave out gradient features: 1024 values per token, not 1280",
+    )
     add(
         "--weights",
-        help="a checkpoint's path, official, random, or auto: official if it can be had "
+        help="path of a checkpoint, official, random, or auto: official if available, else random "
         f"[{usual.weights}]",
     )
-    add("--seed", type=SEED, metavar="N", help=f"seed of random weights and regions [{usual.seed}]")
-    add("--classes", type=CLASSES, metavar="N", help="outputs of the head [the model's]")
-    add("--image-size", type=image_size, metavar="HxW", help=f"static image size [{usual.size}]")
+    add(
+        "--seed", type=SEED, metavar="N", help=f"seed for random weights and regions [{usual.seed}]"
+    )
+    add("--classes", type=CLASSES, metavar="N", help="number of classes [the model's]")
+    add(
+        "--image-size",
+        type=image_size,
+        metavar="HxW",
+        help=f"size of images, fixed in the graph [{usual.size}]",
+    )
     add(
         "--batch",
         type=batch_profile,
@@ -59,21 +83,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens",
         type=TOKENS,
         metavar="T",
-        help="token budget [1.6 per 16x16 pixels, rounded up to 64]",
+        help="token budget [1.6 per 16x16 pixels, rounded up to a multiple of 64]",
     )
     add(
         "--outputs",
         type=_outputs,
         metavar="LIST",
-        help=f"more outputs, of {','.join(EXTRA_OUTPUTS)}",
+        help=f"extra outputs, separated by commas: {','.join(EXTRA_OUTPUTS)}",
     )
-    add("--part", choices=PARTS, help=f"trunk: no tokenizer [{usual.part}]")
+    add("--part", choices=PARTS, help=f"trunk: without the tokenizer [{usual.part}]")
     _add_region_arguments(parser, usual)
     add(
         "--no-engine",
         dest="engine",
         action="store_false",
-        help="build no TensorRT engine even where there is TensorRT and a GPU",
+        help="do not build a TensorRT engine, even where that is possible",
     )
     add("--out", type=Path, metavar="DIR", help="folder of the bundle [build/MODEL-PRECISION]")
     parser.set_defaults(**dict.fromkeys((field.name for field in fields(BuildOptions)), None))
@@ -88,14 +112,14 @@ def _add_region_arguments(parser: argparse.ArgumentParser, usual: BuildOptions) 
     parser.add_argument(
         "--seed-input",
         action="store_true",
-        help="take the seeds of random regions as an input: fresh ones for every image",
+        help="make the seeds of random regions an input, so that every image can have its own",
     )
     parser.add_argument(
         "--final-threshold",
         type=_threshold,
         metavar="X",
-        help="join, at the end, neighbouring superpixels whose features differ by less than X, "
-        f"up to 8 [{usual.final_threshold:g}: none]",
+        help="finally join neighbouring superpixels whose features differ by less than X, up to 8 "
+        f"[{usual.final_threshold:g}: join none]",
     )
 
 
@@ -131,7 +155,9 @@ def batch_profile(text: str) -> BatchProfile:
         raise argparse.ArgumentTypeError(f"must be MIN:OPT:MAX, as in 1:4:8, not {text!r}")
     low, best, high = (BATCH(part) for part in (parts if len(parts) == 3 else parts * 3))
     if not low <= best <= high:
-        raise argparse.ArgumentTypeError(f"must rise: MIN:OPT:MAX, as in 1:4:8, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be MIN:OPT:MAX in rising order, as in 1:4:8, not {text!r}"
+        )
     return BatchProfile(min=low, opt=best, max=high)
 
 
@@ -157,7 +183,7 @@ def _outputs(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if unknown := [name for name in names if name not in EXTRA_OUTPUTS]:
         raise argparse.ArgumentTypeError(
-            f"there is no output {', '.join(unknown)}: choose of {', '.join(EXTRA_OUTPUTS)}"
+            f"there is no output {', '.join(unknown)}: choose from {', '.join(EXTRA_OUTPUTS)}"
         )
     return names
 
@@ -168,6 +194,6 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         metavar="PATH",
-        help="the checkpoint that the bundle was built from [as its manifest says, if you built "
+        help="checkpoint that the bundle was built from [the one in its manifest, if you built "
         "from it on this machine]",
     )

@@ -25,7 +25,9 @@ from spit_edge.runtime.commands.options import add_bundle
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``deploy``."""
     add_bundle(parser)
-    parser.add_argument("device", metavar="[USER@]HOST[:DIR]", help="as ssh knows it")
+    parser.add_argument(
+        "device", metavar="[USER@]HOST[:DIR]", help="the device as ssh knows it, and a folder on it"
+    )
     add_device_options(parser)
     add_package_options(parser)
 

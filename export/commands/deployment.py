@@ -31,17 +31,23 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         const="now",
         default="auto",
-        help="fail where no engine can be built [build one where that is possible]",
+        help="fail if no engine can be built [build one if possible]",
     )
-    engine.add_argument("--no-engine", dest="engine", action="store_const", const="never")
-    parser.add_argument("--backend", help="to check on [tensorrt with an engine, or onnxruntime]")
-    parser.add_argument(
-        "--validate", action="store_true", help="compare with the reference here before it goes"
+    engine.add_argument(
+        "--no-engine", dest="engine", action="store_const", const="never", help="build no engine"
     )
-    parser.add_argument("--rollback", action="store_true", help="go back to the release before")
-    parser.add_argument("--allow-random-weights", action="store_true")
     parser.add_argument(
-        "--keep", type=COUNT, default=3, metavar="N", help="releases to keep there [3]"
+        "--backend", help="back end to check on [tensorrt if there is an engine, else onnxruntime]"
+    )
+    parser.add_argument(
+        "--validate", action="store_true", help="first compare with the reference here"
+    )
+    parser.add_argument("--rollback", action="store_true", help="go back to the previous release")
+    parser.add_argument(
+        "--allow-random-weights", action="store_true", help="deploy even if the weights are random"
+    )
+    parser.add_argument(
+        "--keep", type=COUNT, default=3, metavar="N", help="releases to keep on the device [3]"
     )
     parser.add_argument(
         "--extra",
@@ -49,21 +55,23 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="an extra of spit-edge to install there, too, such as camera; may be repeated",
+        help="extra of spit-edge to install as well, such as camera; may be repeated",
     )
     parser.add_argument(
         "--ignore-memory",
         action="store_true",
-        help="go on where less memory is free than is computed",
+        help="go on even if too little memory is free",
     )
     parser.add_argument(
         "--restart",
         type=_unit,
         metavar="UNIT",
-        help="a unit of the user's systemd, such as spit-edge@door: restart it, if it runs, when "
-        "the release is in use",
+        help="systemd user unit, such as spit-edge@door, to restart once the release is in use, if "
+        "it is running",
     )
-    parser.add_argument("--ssh-config", type=Path, metavar="FILE", help="for ssh -F")
+    parser.add_argument(
+        "--ssh-config", type=Path, metavar="FILE", help="configuration file for ssh -F"
+    )
 
 
 def add_package_options(parser: argparse.ArgumentParser) -> None:
@@ -73,10 +81,10 @@ def add_package_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="a wheel of spit-edge for the device; else it compiles the sources. May be repeated",
+        help="wheel of spit-edge for the device [compile the sources there]; may be repeated",
     )
     parser.add_argument(
-        "--wheelhouse", type=Path, metavar="DIR", help="wheels for pip instead of its index"
+        "--wheelhouse", type=Path, metavar="DIR", help="wheels for pip to use instead of its index"
     )
     libraries = parser.add_mutually_exclusive_group()
     libraries.add_argument(
@@ -85,14 +93,14 @@ def add_package_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="LIB",
         help="plugin library for devices that it fits; may be repeated [all in "
-        f"{built_folder()}, where one for Jetsons is built first if that is possible]",
+        f"{built_folder()}, where one for Jetsons is built first if possible]",
     )
     libraries.add_argument(
         "--no-plugins",
         dest="plugins",
         action="store_const",
         const=[],
-        help="send none: devices with a GPU build theirs",
+        help="send none: devices with a GPU build their own",
     )
 
 
@@ -148,11 +156,11 @@ def service_name(options: argparse.Namespace) -> str:
 
 def _unit(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:@\\-]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a unit")
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a unit")
     return text
 
 
 def _extra(text: str) -> str:
     if not re.fullmatch(r"[a-z]+(-[a-z]+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of an extra")
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of an extra")
     return text

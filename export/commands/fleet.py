@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("devices", type=Path, metavar="DEVICES.toml", help="the devices, by name")
     add_bundle(parser)
     parser.add_argument(
-        "--parallel", type=COUNT, default=8, metavar="N", help="devices at a time [%(default)s]"
+        "--parallel",
+        type=COUNT,
+        default=8,
+        metavar="N",
+        help="devices to deploy to at once [%(default)s]",
     )
     add_device_options(parser)
     add_package_options(parser)

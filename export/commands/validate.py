@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_weights(parser)
     parser.add_argument(
-        "--report", type=Path, metavar="HTML", help="write a page to look at, and JSON beside it"
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="write the comparison as a web page, with a JSON file beside it",
     )
 
 

@@ -86,7 +86,9 @@ def _check_place(out: Path, bundle: Path) -> None:
     check_writable(out)
     check_writable(facts := out.with_suffix(".json"))
     if facts.exists() and not _is_report(facts):
-        raise SpitError(f"{facts}, where the report's facts go, is no report: choose another name")
+        raise SpitError(
+            f"{facts}, where the report's facts go, is not a report: choose another name"
+        )
 
 
 def _is_report(facts: Path) -> bool:

@@ -5,12 +5,12 @@ from spit_edge.base.command_line import Command
 COMMANDS = (
     Command(
         "contracts",
-        "inputs, outputs and attributes of the ops",
+        "show the ops' inputs, outputs and attributes",
         "spit_edge.plugins.commands.contracts",
     ),
     Command(
         "kernels",
-        "compile the CUDA kernels; registers, memory and launches (needs no GPU)",
+        "compile the CUDA kernels and show registers, memory and launches (needs no GPU)",
         "spit_edge.plugins.commands.kernels",
     ),
     Command(
@@ -18,12 +18,10 @@ COMMANDS = (
         "compile the TensorRT plugin library (needs no GPU); prints its path",
         "spit_edge.plugins.commands.build",
     ),
-    Command(
-        "info", "what a plugin library is and what it is for", "spit_edge.plugins.commands.info"
-    ),
+    Command("info", "show what a plugin library was built for", "spit_edge.plugins.commands.info"),
     Command(
         "trust",
-        "let this machine run a library that lies in a bundle and was built elsewhere",
+        "allow a plugin library that was built elsewhere to run on this machine",
         "spit_edge.plugins.commands.trust",
     ),
 )

@@ -12,7 +12,9 @@ from spit_edge.plugins.op_tables import print_kernels, wide_console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``kernels``."""
-    parser.add_argument("--nvcc", type=Path, metavar="FILE", help="path of nvcc [looked for]")
+    parser.add_argument(
+        "--nvcc", type=Path, metavar="FILE", help="path of nvcc [found automatically]"
+    )
     add_architectures(parser)
 
 

@@ -76,7 +76,7 @@ class Bundle:
             check_name(folder, name)
             if name.split("/")[0] in MADE_ON_DEVICES:
                 raise BundleError(
-                    f"{folder / MANIFEST} lists {name}: a bundle is data and brings no code"
+                    f"{folder / MANIFEST} lists {name}: a bundle is data and may not bring code"
                 )
         if verify:
             _verify(folder, manifest)

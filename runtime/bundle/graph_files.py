@@ -90,5 +90,5 @@ def _check_tensor(tensor: memoryview, files: Mapping[str, FileEntry]) -> None:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
-        raise ValueError(f"{text[:40]!r} is no offset or length of external data")
+        raise ValueError(f"{text[:40]!r} is not an offset or length of external data")
     return int(text)

@@ -27,7 +27,7 @@ def carry(source: Path, place: Path, left: Collection[str], under: str = "") -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         move(Path(entry), target)
         if target != place / name:
-            warnings.warn(f"{target} is what was {place / name} before", stacklevel=2)
+            warnings.warn(f"{place / name} is now {target}", stacklevel=2)
 
 
 def make_room(place: Path, name: Path) -> None:
@@ -38,7 +38,7 @@ def make_room(place: Path, name: Path) -> None:
         if os.path.lexists(path) and (part == name or not is_folder):
             aside = _free_name(path)
             path.rename(aside)
-            warnings.warn(f"{aside} is what was {path} before", stacklevel=2)
+            warnings.warn(f"{path} is now {aside}", stacklevel=2)
         if part != name:
             path.mkdir(exist_ok=True)
 

@@ -23,7 +23,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview | 
         tag, at = _read_varint(message, at)
         kind, payload = tag & 7, None
         if tag >> _TAG_BITS or not tag >> 3:
-            raise ValueError(f"byte {start} begins no field of a protocol buffer")
+            raise ValueError(f"no field of a protocol buffer begins at byte {start}")
         if kind == VARINT:
             _, at = _read_varint(message, at)
         elif kind in (FIXED64, FIXED32):
@@ -33,7 +33,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview | 
             payload = message[at : at + length]
             at += length
         else:
-            raise ValueError(f"byte {start} begins no field of a protocol buffer")
+            raise ValueError(f"no field of a protocol buffer begins at byte {start}")
         if at > len(message):
             raise ValueError("the protocol buffer ends within a field")
         yield tag >> 3, message[start:at], payload

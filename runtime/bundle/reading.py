@@ -80,7 +80,7 @@ def _sentence(path: Path, error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return f"{path} is missing: copy or export the bundle again"
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return f"{path} is a link or lies behind one: copy the file itself"
+        return f"{path} is a link or is reached through one: copy the file itself"
     if error.errno in (errno.EISDIR, errno.ENXIO):
         return f"{path} is not a regular file: copy or export the bundle again"
     return f"cannot read {path}: {error.strerror}"

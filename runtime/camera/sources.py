@@ -91,6 +91,6 @@ def find_source(text: str) -> Source:
     if "://" in text and place == Path(text):
         return OpenCvSource(text, "CAP_ANY", live=not has_end(text))
     raise CameraError(
-        f"{without_secrets(text)} is no folder, file, camera (0 or /dev/video0), address or "
+        f"{without_secrets(text)} is not a folder, file, camera (0 or /dev/video0), address or "
         "GStreamer pipeline"
     )

@@ -45,7 +45,7 @@ class OpenCvSource:
         self._cv2 = _opencv()
         if api == "CAP_GSTREAMER" and not _has_gstreamer(self._cv2):
             raise BackendUnavailable(
-                "this OpenCV was built without GStreamer, as those of pip are: use the system's, "
+                "this OpenCV was built without GStreamer, as pip's builds are: use the system's, "
                 "in a virtual environment made with --system-site-packages"
             )
 

@@ -4,17 +4,17 @@ from spit_edge.base.command_line import Command
 
 DOCTOR = Command(
     "doctor",
-    "what engines need, what there is of it here, and what to do",
+    "say what engines need, what is missing here, and what to do",
     "spit_edge.runtime.commands.doctor",
 )
 COMMANDS = (
     Command("run", "classify an image and draw its regions", "spit_edge.runtime.commands.run"),
     Command(
         "check",
-        "run the bundle's own images and compare with the reference's answers",
+        "run the bundle's own images and compare the results with the reference's",
         "spit_edge.runtime.commands.check",
     ),
-    Command("engine", "build a TensorRT engine into a bundle", "spit_edge.runtime.commands.engine"),
+    Command("engine", "build a TensorRT engine for a bundle", "spit_edge.runtime.commands.engine"),
     Command(
         "bench",
         "time a bundle here: latency, throughput, stages, memory, power",
@@ -22,7 +22,7 @@ COMMANDS = (
     ),
     Command(
         "serve-camera",
-        "run the frames of a camera, a video or a folder, for hours",
+        "run the model on a camera, a video or a folder, for hours",
         "spit_edge.runtime.commands.serve_camera",
     ),
     DOCTOR,

@@ -45,16 +45,24 @@ _PACKAGES = ("spit-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt",
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``bench``."""
     add_session(parser)
-    parser.add_argument("--batch", type=COUNT, default=1, metavar="N", help="images a batch [1]")
+    parser.add_argument("--batch", type=COUNT, default=1, metavar="N", help="images per batch [1]")
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument(
-        "--seconds", type=Above(0), metavar="S", help="length of each of the measurements [5]"
+        "--seconds", type=Above(0), metavar="S", help="length of each measurement [5]"
     )
-    limit.add_argument("--runs", type=COUNT, metavar="N", help="instead: batches of each")
+    limit.add_argument(
+        "--runs", type=COUNT, metavar="N", help="batches per measurement, instead of --seconds"
+    )
     parser.add_argument(
-        "--warmup", type=WARMUP, default=10, metavar="N", help="batches before, not counted [10]"
+        "--warmup",
+        type=WARMUP,
+        default=10,
+        metavar="N",
+        help="batches to run first, not counted [10]",
     )
-    parser.add_argument("--image", type=Path, metavar="FILE", help="[the bundle's own, in turn]")
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="image to run [the bundle's own, in turn]"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
 
 

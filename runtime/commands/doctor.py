@@ -97,7 +97,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     table = new_table()
     table.add_column("what", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("found, or what to do", overflow="fold")
+    table.add_column("what was found, or what to do", overflow="fold")
     for finding in findings:
         state = Text(finding.state, style=_STYLES[finding.state])
         table.add_row(finding.topic, state, Text(shown(finding.what)))

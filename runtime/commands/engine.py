@@ -27,18 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         choices=("full", "trunk"),
-        help="full: from images on, needs the plugin library; trunk: from tokens on "
+        help="full: from images on, with the plugin library; trunk: from tokens on "
         "[full with TensorRT, trunk with TensorRT-RTX]",
     )
     parser.add_argument(
-        "--flavour", choices=FLAVOURS, help="which TensorRT [the first of these that there is]"
+        "--flavour", choices=FLAVOURS, help="which TensorRT [the first of these that is installed]"
     )
     parser.add_argument(
         "--compute-capability",
         type=_capabilities,
         default=(),
         metavar="SM,...",
-        help="TensorRT-RTX: one engine for these GPUs, as 86,89,120; needs none here [this GPU]",
+        help="TensorRT-RTX: one engine for these GPUs, such as 86,89,120, built without a GPU "
+        "[this GPU]",
     )
     parser.add_argument(
         "--optimization-level",
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--version-compatible",
         action="store_true",
-        help="TensorRT: for later versions of the same major number, too",
+        help="TensorRT: also for later versions with the same major number",
     )
     parser.add_argument(
         "--hardware-compatible",
@@ -66,8 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIB",
         help="plugin library to load [BUNDLE/plugins/*.so, or the installed one]",
     )
-    parser.add_argument("--rebuild", action="store_true", help="even if there is one that fits")
-    parser.add_argument("--verbose", action="store_true", help="show all that TensorRT says")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="build even if an engine that fits exists"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show all of TensorRT's messages")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         "--backend",
         default="auto",
         metavar="NAME",
-        help=f"auto, {', '.join(backend_names())} [auto]",
+        help=f"back end: auto, {', '.join(backend_names())} [auto]",
     )
 
 
@@ -29,5 +29,5 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     add_bundle(parser)
     add_backend(parser)
     parser.add_argument(
-        "--threads", type=THREADS, metavar="N", help="threads of one run, 1...256 [all cores]"
+        "--threads", type=THREADS, metavar="N", help="threads for one run, 1...256 [all cores]"
     )

@@ -39,35 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     frames = parser.add_argument_group("frames")
     frames.add_argument(
-        "--fps", type=Above(0), metavar="N", help="take up to so many a second [as they come]"
+        "--fps", type=Above(0), metavar="N", help="take at most N a second [all that come]"
     )
     frames.add_argument(
         "--drop",
         choices=DROPS,
-        help="what to do with frames that come too fast: drop the oldest or the newest that "
-        "waits, or let the source wait [cameras: oldest, files: none]",
+        help="if frames come too fast, drop the oldest or the newest of those that wait, or none "
+        "and make the source wait [cameras: oldest, files: none]",
     )
     frames.add_argument(
         "--queue", type=COUNT, default=2, metavar="N", help="frames that may wait [2]"
     )
-    frames.add_argument("--frames", type=COUNT, metavar="N", help="end after so many results")
+    frames.add_argument("--frames", type=COUNT, metavar="N", help="stop after N results")
     frames.add_argument(
         "--reconnect",
         action=argparse.BooleanOptionalAction,
-        help="open a source that is lost again and again [cameras only]",
+        help="keep trying to reopen a source that is lost [cameras only]",
     )
 
 
 def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--overlay-dir", type=Path, metavar="DIR", help="keep DIR/latest.jpg, a picture of regions"
+        "--overlay-dir",
+        type=Path,
+        metavar="DIR",
+        help="keep DIR/latest.jpg, a picture of the regions",
     )
     results.add_argument(
-        "--overlay-every", type=COUNT, default=1, metavar="N", help="of every N-th result [1]"
+        "--overlay-every", type=COUNT, default=1, metavar="N", help="draw every N-th result [1]"
     )
     results.add_argument(
-        "--keep-overlays", type=COUNT, metavar="N", help="keep the last N pictures, too [none]"
+        "--keep-overlays", type=COUNT, metavar="N", help="also keep the last N pictures [none]"
     )
     results.add_argument(
         "--labels-dir", type=Path, metavar="DIR", help="write DIR/ID.npz: labels, logits"
@@ -83,7 +86,7 @@ def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
         type=Above(0),
         default=10.0,
         metavar="S",
-        help="seconds between two lines on stderr about rates, latency and memory [10]",
+        help="seconds between lines on stderr with rates, latency and memory [10]",
     )
 
 

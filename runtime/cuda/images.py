@@ -146,7 +146,7 @@ def _check_device(address: int) -> None:
     attributes = call("cudaPointerGetAttributes", address)
     kinds = runtime_api().cudaMemoryType
     if attributes.type not in (kinds.cudaMemoryTypeDevice, kinds.cudaMemoryTypeManaged):
-        raise ImageError("the images' memory is not on a GPU, though they say so")
+        raise ImageError("the images claim to be on a GPU, but their memory is not")
     if attributes.device != gpu_index():
         raise ImageError(
             f"the images lie on GPU {attributes.device}, but this session works on "

@@ -39,6 +39,7 @@ from spit_edge.runtime.engines.record import (
 from spit_edge.runtime.engines.store import (
     FOLDER,
     StoredEngine,
+    build_command,
     cache_path,
     engine_entry,
     find_engine,
@@ -133,7 +134,7 @@ def ensure_engine(order: EngineOrder, steps: Steps) -> StoredEngine:
     try:
         stored = find_engine(order.bundle, order.part, order.platform(gpu))
     except EngineError as error:
-        reason = str(error).partition(": python -m")[0]
+        reason = str(error).partition(f": {build_command(order.bundle.path, order.part)}")[0]
         steps.console.print(reason, markup=False, soft_wrap=True)
     else:
         if stored.record.choices == order.choices:

@@ -48,7 +48,7 @@ def configure(
         return
     if capabilities:
         raise EngineError(
-            "TensorRT builds for the GPU it runs on: --compute-capability is of TensorRT-RTX, "
+            "TensorRT builds for the GPU it runs on: --compute-capability is for TensorRT-RTX, "
             "--flavour tensorrt-rtx"
         )
     if choices.hardware_compatible:

@@ -91,10 +91,10 @@ def _import(name: FlavourName) -> Flavour:
         raise _Unusable(f"{title} cannot be loaded ({reason})") from error
     version = str(getattr(module, "__version__", ""))
     if not version or not hasattr(module, "Builder"):  # type stubs alone look like a package
-        raise _Unusable(f"{title} is not installed, only its name is taken")
+        raise _Unusable(f"{title} is not installed: another package uses its name")
     if version_numbers(version) < _OLDEST[name]:
         oldest = ".".join(str(number) for number in _OLDEST[name])
-        raise _Unusable(f"{title} {version} is too old, {oldest} is needed")
+        raise _Unusable(f"{title} {version} is too old: at least {oldest} is needed")
     return Flavour(name, version, module)
 
 

@@ -43,7 +43,7 @@ def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
     for path in given:
         if not path.is_file():
             raise PluginMissing(
-                f"there is no plugin library {path}: spit-edge plugins build makes it"
+                f"there is no plugin library {path}: make one with spit-edge plugins build"
             )
     if given:
         return [path.resolve() for path in given]
@@ -59,8 +59,8 @@ def plugin_libraries(bundle: Bundle, given: Sequence[Path] = ()) -> list[Path]:
     if refused:
         raise PluginMissing(
             f"{refused[0]} was not built on this machine by you, and a library is code that would "
-            f"run: build one with python -m plugins build, or, if you trust this one, say so with "
-            f"python -m plugins trust {refused[0]}"
+            f"run: build one with spit-edge plugins build, or, if you trust this one, say so with "
+            f"spit-edge plugins trust {refused[0]}"
         )
     return []  # whether one is needed shows when the ops are looked up
 

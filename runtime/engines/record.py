@@ -121,14 +121,14 @@ def misfit(record: EngineRecord, here: Platform) -> str | None:
     """Why the engine cannot run on ``here``, or None if it can."""
     built, choices = record.platform, record.choices
     if built.flavour != here.flavour:
-        return f"built for {built.flavour}, here is {here.flavour}"
+        return f"built for {built.flavour}, not {here.flavour}"
     if not _version_fits(built.tensorrt, here.tensorrt, choices.version_compatible):
-        return f"built for {built.flavour} {built.tensorrt}, here is {here.tensorrt}"
+        return f"built for {built.flavour} {built.tensorrt}, not {here.tensorrt}"
     reason = _gpu_misfit(built, here, choices.hardware_compatible)
     if reason is None and built.cuda not in (None, here.cuda):
-        reason = f"built for CUDA {built.cuda}, here is {here.cuda}"
+        reason = f"built for CUDA {built.cuda}, not {here.cuda}"
     if reason is None and built.plugins != here.plugins:
-        reason = f"built with {_named(built.plugins)}, here are {_named(here.plugins)}"
+        reason = f"built with {_named(built.plugins)}, not {_named(here.plugins)}"
     return reason
 
 
@@ -143,12 +143,12 @@ def _version_fits(built: str, here: str, compatible: bool) -> bool:
 def _gpu_misfit(built: Platform, here: Platform, compatible: bool) -> str | None:
     if compatible:
         fits = min(here.sm) >= AMPERE
-        return None if fits else f"built for SM {AMPERE} and newer, here is SM {here.sm[0]}"
+        return None if fits else f"built for SM {AMPERE} and newer, not SM {here.sm[0]}"
     if not set(here.sm) <= set(built.sm):
         wanted = ", ".join(str(sm) for sm in built.sm)
-        return f"built for SM {wanted}, here is SM {here.sm[0]}"
+        return f"built for SM {wanted}, not SM {here.sm[0]}"
     if built.gpu not in (None, here.gpu):
-        return f"built for {built.gpu}, here is {here.gpu}"
+        return f"built for {built.gpu}, not {here.gpu}"
     return None
 
 

@@ -29,7 +29,7 @@ def load_image(path: str | os.PathLike[str]) -> Pixels:
         try:
             return np.array(_as_rgb(upright(stream)), dtype=np.uint8)
         except UnidentifiedImageError as error:
-            raise ImageError(f"{shown(file)} is not an image in a format that is read") from error
+            raise ImageError(f"{shown(file)} is not an image in a supported format") from error
         # Decoders meet damaged data with SyntaxError, struct.error, EOFError and many more.
         except Exception as error:
             raise ImageError(f"{shown(file)} cannot be read as an image: {error}") from error
@@ -81,7 +81,7 @@ def as_array(images: Any) -> NDArray[Any]:
         return np.asarray(images)
     except Exception as error:  # whatever a library raises for its own types and devices
         kind = type(images).__name__
-        raise ImageError(f"this {kind} cannot be had as a NumPy array: {error}") from error
+        raise ImageError(f"this {kind} cannot be converted to a NumPy array: {error}") from error
 
 
 def as_nchw(images: Any, height: int, width: int) -> Pixels:

@@ -95,7 +95,7 @@ def check_place(file: Path) -> None:
     try:
         check_writable(file)
     except FileError as error:
-        raise ImageError(f"cannot write the picture: {error}") from error
+        raise ImageError(str(error)) from error
 
 
 def _check(image: Pixels, labels: NDArray[Any]) -> None:

@@ -173,7 +173,7 @@ def test_no_other_page_is_overwritten(tmp_path, capsys) -> None:
     write_results([result(sample_rows())], file)
     page.write_text("# A project")
     assert main(["report", str(file), "--out", str(tmp_path)]) == 2
-    assert "is no page of results" in capsys.readouterr().err
+    assert "is not a page of results" in capsys.readouterr().err
     # Without --out, some results make no page.
     assert main(["report", str(file)]) == 0
     assert page.read_text() == "# A project"

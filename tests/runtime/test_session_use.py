@@ -181,7 +181,7 @@ def test_arrays_of_other_libraries(bundle, images) -> None:
         assert opened.run(picture).labels.tobytes() == opened.run(images[0]).labels.tobytes()
         with pytest.raises(ImageError, match="float32 pixels, expected uint8"):
             opened.run(last.float())
-        with pytest.raises(ImageError, match="this Tensor cannot be had as a NumPy array"):
+        with pytest.raises(ImageError, match="this Tensor cannot be converted to a NumPy array"):
             opened.run(last.bfloat16())
         with pytest.raises(ImageError, match="got list"):
             opened.run([last[0]])

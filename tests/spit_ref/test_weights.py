@@ -131,7 +131,7 @@ def test_something_else_in_the_place_of_the_cached_file(official: Server) -> Non
 
 @pytest.mark.parametrize("name", ["rvit_s16", "spit_l16", "spit_tiny"])
 def test_models_without_official_file(name: str) -> None:
-    with pytest.raises(WeightsError, match=f"No official weights exist of {name}"):
+    with pytest.raises(WeightsError, match=f"There are no official weights for {name}"):
         resolve_weights(model_config(name), "official")
 
 
@@ -154,7 +154,7 @@ def test_auto_falls_back_to_random_with_a_warning(official: Server) -> None:
 
 
 def test_auto_without_official_file_warns_too() -> None:
-    with pytest.warns(RandomWeightsWarning, match="No official weights exist"):
+    with pytest.warns(RandomWeightsWarning, match="There are no official weights"):
         _, info = resolve_weights(TINY)
     assert info.source == "random"
 
@@ -210,7 +210,7 @@ def test_checkpoint_of_another_size_is_refused_with_the_differences() -> None:
     with pytest.raises(WrongCheckpoint) as caught:
         resolve_weights(TINY_PLAIN, GOLDENS / "tiny_gradient.pth")
     message = str(caught.value)
-    assert "tiny_gradient.pth is no checkpoint of spit_tiny without gradient features" in message
+    assert "tiny_gradient.pth is not a checkpoint of spit_tiny without gradient features" in message
     assert "this looks like spit_tiny with gradient features" in message
     assert "embedder.embedder.linear.weight (64, 1280) not (64, 1024)" in message
     assert "missing" not in message and "unexpected" not in message
@@ -339,7 +339,7 @@ def flipped(data: bytes) -> bytes:
 def test_damaged_files(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(spoil(saved(random_state(TINY, 0))))
-    with pytest.raises(WrongCheckpoint, match="is damaged, or no PyTorch checkpoint") as caught:
+    with pytest.raises(WrongCheckpoint, match="is damaged or not a PyTorch checkpoint") as caught:
         resolve_weights(TINY, path)
     message = str(caught.value)
     assert str(path) in message and "\n" not in message and len(message) < 200 + len(str(path))

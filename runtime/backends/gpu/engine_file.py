@@ -47,7 +47,7 @@ def open_engine(bundle: Bundle, part: Part) -> OpenEngine:
         libraries = plugin_libraries(bundle)
         tokenizer = [path for path in libraries if path.name == LIBRARY]
         if not tokenizer:
-            raise EngineError(f"there is no {LIBRARY}: spit-edge plugins build makes it")
+            raise EngineError(f"there is no {LIBRARY}: make it with spit-edge plugins build")
         check_libraries(libraries, bundle.manifest.contracts, gpu.sm)
         hashes = library_hashes(libraries) if part == "full" else {}
         flavour, stored = _find(bundle, part, gpu, hashes)

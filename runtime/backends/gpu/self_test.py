@@ -64,7 +64,7 @@ def check_engine(flavour: Flavour) -> None:
             raise ExecutionError("; ".join(["an engine does not run", *log.errors]))
         doubled = gpu.values(memory["y"])
     if not np.array_equal(doubled, 2 * numbers):
-        raise ExecutionError(f"an engine doubles {numbers.tolist()} to {doubled.tolist()}")
+        raise ExecutionError(f"an engine doubled {numbers.tolist()} to {doubled.tolist()}")
 
 
 def doubling_engine(flavour: Flavour, log: Log, capability: Any = None) -> Any:

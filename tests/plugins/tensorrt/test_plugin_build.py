@@ -226,7 +226,7 @@ def test_finding_a_library(tmp_path, monkeypatch) -> None:
     here = Path("build/plugins") / platform.machine() / "libspit_plugins.so"
     here.parent.mkdir(parents=True)
     here.touch()
-    with pytest.raises(PluginLibraryError, match="spit-edge plugins build makes one"):
+    with pytest.raises(PluginLibraryError, match="make one with spit-edge plugins build"):
         find_library("bundle/plugins")
     with pytest.raises(PluginLibraryError, match="there is no plugin library"):
         read_library("no.so")

@@ -263,7 +263,7 @@ def test_more_regions_than_slots_do_not_end_it(make_bundle, tmp_path, images, ca
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["nothing-there"], "is no folder, file, camera"),
+        (["nothing-there"], "is not a folder, file, camera"),
         (["."], "no images in"),
         (["FOLDER", "--overlay-dir", "/proc/none"], "cannot be made"),
         (["FOLDER", "--labels-dir", "/proc/self"], "nothing can be written into"),

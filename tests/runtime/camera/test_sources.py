@@ -239,9 +239,9 @@ def test_a_file_whose_name_looks_like_a_pipeline_or_an_address(fake_cv2, tmp_pat
     source = find_source(str(tmp_path / "wow!.mp4"))
     source.open()
     assert FakeCapture.made[0].api == "any" and not source.live
-    with pytest.raises(CameraError, match="is no folder, file"):
+    with pytest.raises(CameraError, match="is not a folder, file"):
         find_source(f"file://{tmp_path}/missing.mp4")
-    with pytest.raises(CameraError, match="is no folder, file"):
+    with pytest.raises(CameraError, match="is not a folder, file"):
         find_source("x" * 5000)
     assert isinstance(find_source(f"file://{tmp_path}"), FolderSource)
 

@@ -102,13 +102,13 @@ def test_a_stored_engine_is_found(bundle) -> None:
 @pytest.mark.parametrize(
     ("here", "says"),
     [
-        (changed(tensorrt="10.16.1"), "built for tensorrt 10.3.0, here is 10.16.1"),
-        (changed(flavour="tensorrt-rtx"), "built for tensorrt, here is tensorrt-rtx"),
-        (changed(gpu="Thor"), r"built for Orin \(nvgpu\), here is Thor"),
-        (changed(sm=[110]), "built for SM 87, here is SM 110"),
-        (changed(cuda="13.2"), "built for CUDA 12.6, here is 13.2"),
-        (changed(plugins={}), r"libspit_plugins.so \(abababab\), here are no plugins"),
-        (changed(plugins={"libspit_plugins.so": "cd" * 32}), r"\(abababab\), here are .*cdcdcdcd"),
+        (changed(tensorrt="10.16.1"), "built for tensorrt 10.3.0, not 10.16.1"),
+        (changed(flavour="tensorrt-rtx"), "built for tensorrt, not tensorrt-rtx"),
+        (changed(gpu="Thor"), r"built for Orin \(nvgpu\), not Thor"),
+        (changed(sm=[110]), "built for SM 87, not SM 110"),
+        (changed(cuda="13.2"), "built for CUDA 12.6, not 13.2"),
+        (changed(plugins={}), r"libspit_plugins.so \(abababab\), not no plugins"),
+        (changed(plugins={"libspit_plugins.so": "cd" * 32}), r"\(abababab\), not .*cdcdcdcd"),
     ],
 )
 def test_an_engine_of_another_platform_is_refused(bundle, here, says) -> None:

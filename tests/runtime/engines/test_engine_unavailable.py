@@ -125,9 +125,12 @@ def test_the_real_bindings_here() -> None:
         ("raise OSError('libnvinfer.so.10: cannot open')", r"cannot be loaded \(libnvinfer"),
         ("raise ImportError('libnvinfer.so.10: cannot open')", r"cannot be loaded \(libnvinfer"),
         ("import tensorrt_libs_of_old", "lacks the module tensorrt_libs_of_old"),
-        ("__version__, Builder = '8.6.1', 0", r"TensorRT 8\.6\.1 is too old, 10\.0 is needed"),
-        ("__version__ = '10.3.0'", "only its name is taken"),
-        (None, "only its name is taken"),
+        (
+            "__version__, Builder = '8.6.1', 0",
+            r"TensorRT 8\.6\.1 is too old: at least 10\.0 is needed",
+        ),
+        ("__version__ = '10.3.0'", "another package uses its name"),
+        (None, "another package uses its name"),
     ],
 )
 def test_a_tensorrt_that_cannot_be_used(content, says, tmp_path, monkeypatch, without) -> None:

@@ -201,7 +201,7 @@ def test_no_format_starts_programs(tmp_path: Path, monkeypatch) -> None:
     iptc = b"\x1c\x08\x0a" + struct.pack(">H", len(eps)) + eps
     for data in (eps, iptc, b"%!PS-Adobe-3.0\n" + eps):
         (tmp_path / "photo.jpg").write_bytes(data)
-        with pytest.raises(ImageError, match="not an image in a format that is read"):
+        with pytest.raises(ImageError, match="not an image in a supported format"):
             load_image(tmp_path / "photo.jpg")
     assert not (tmp_path / "ran").exists() and "EPS" not in FORMATS
 
