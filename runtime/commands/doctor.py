@@ -19,7 +19,8 @@ from spit_edge.base.progress import console
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.base.text import shown
-from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
+from spit_edge.plugins.architectures import JETSONS
+from spit_edge.plugins.plugin_build import PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
     PluginLibrary,
     PluginLibraryError,
