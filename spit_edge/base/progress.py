@@ -141,9 +141,11 @@ class Meter:
             self._said = now
             self._say()
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        self._say()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+        if kind is None:
+            self._say()
 
     def _line(self) -> str:
         of = "" if self._total is None else f" of {self._text(self._total)}"
