@@ -125,12 +125,12 @@ class Meter:
         columns = (TextColumn("{task.description}", markup=False), BarColumn())
         self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
 
-    def __enter__(self) -> Meter:
+    def start(self) -> None:
+        """Nothing is done yet."""
         self._start = self._said = time.perf_counter()
         if self._console.is_terminal:
             self._task = self._bar.add_task(self._line(), total=self._total)
             self._bar.start()
-        return self
 
     def update(self, done: int) -> None:
         """So much of it is done by now."""
@@ -141,9 +141,17 @@ class Meter:
             self._said = now
             self._say()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def stop(self) -> None:
+        """Take the bar away."""
         if self._console.is_terminal:
             self._bar.stop()
+
+    def __enter__(self) -> Meter:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop()
         if kind is None:
             self._say()
 

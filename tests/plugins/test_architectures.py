@@ -86,7 +86,12 @@ def test_of_no_use(gpu, monkeypatch, machine, built, here, says) -> None:
         ([], 89, (89,), ""),
         (["--arch", "75"], 89, (75,), "warning: this machine's GPU is sm_89, which cannot run"),
         (["--host-arch", "x86_64"], None, (87,), "warning: no machine can load a library of x86"),
-        (["--arch", "all"], 75, (75, 87, 89), "warning: sm_80, sm_86, sm_90, sm_100, sm_110, sm_12"),
+        (
+            ["--arch", "all"],
+            75,
+            (75, 87, 89),
+            "warning: sm_80, sm_86, sm_90, sm_100, sm_110,",
+        ),
     ],
 )
 def test_the_command_chooses_and_warns(
