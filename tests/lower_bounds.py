@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 OURS = "spit-edge"
 
 
-def lower_bounds(pyproject: dict[str, Any]) -> dict[str, str]:
+def bounds_of(pyproject: dict[str, Any]) -> dict[str, str]:
     """The version behind ``>=`` of every requirement that counts for this Python, by name."""
     project = pyproject["project"]
     lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
@@ -49,7 +49,7 @@ def main() -> None:
     """Print a line per package."""
     pins = list(pinned((ROOT / "constraints.txt").read_text()))
     names = {canonicalize_name(pin.partition("==")[0]) for pin in pins}
-    bounds = lower_bounds(tomllib.loads((ROOT / "pyproject.toml").read_text()))
+    bounds = bounds_of(tomllib.loads((ROOT / "pyproject.toml").read_text()))
     print(*pins, *(f"{n}=={low}" for n, low in bounds.items() if n not in names), sep="\n")
 
 
