@@ -51,7 +51,10 @@ test-oldest: $(VENV)/installed
 	  --editable '.[export,openvino]' pytest hypothesis scipy
 	$(OLDEST)/bin/python -m pip check
 	$(OLDEST)/bin/python -m pytest tests/base tests/spit_ref \
-	  tests/runtime/bundle tests/runtime/images tests/runtime/parity tests/runtime/backends
+	  tests/runtime/bundle tests/runtime/images tests/runtime/parity
+	$(OLDEST)/bin/python -m export build --model spit_tiny --fp16 --weights random --out build/oldest
+	$(OLDEST)/bin/python -m export validate build/oldest-random --report build/oldest.html
+	$(OLDEST)/bin/python -m export validate build/oldest-random --backend openvino
 
 # What needs a GPU; TensorRT comes with JetPack, elsewhere from PyPI. Skips nothing for want of one.
 test-gpu: $(VENV)/installed
