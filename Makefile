@@ -10,7 +10,7 @@ NATIVE := CMakeLists.txt plugins/CMakeLists.txt plugins/generate.py spit_edge/ba
 have    = $(firstword $(foreach name,$(1),$(shell command -v $(name))))
 BROWSER := $(if $(call have,chromium chromium-browser google-chrome chrome),,$(if $(filter x86_64,$(shell uname -m)),$(if $(call have,npm),build/browser/chromium)))
 
-.PHONY: demo test test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint docs wheel wheels clean
+.PHONY: demo test test-oldest test-gpu test-models test-slow sanitize fuzz test-arm64 test-deploy test-deploy-arm64 lint docs wheel wheels clean
 
 # Rebuilt when what is installed changes; the stamp is written last, so a broken install is redone.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
@@ -41,6 +41,20 @@ lint: $(VENV)/installed
 	ln -sfn $(addprefix ../../../,$(wildcard spit_edge/*.py)) ../../../spit_edge/py.typed ../../../spit_edge/base \
 	  ../../../export ../../../plugins ../../../runtime ../../../spit_ref build/mypy/spit_edge/
 	$(VENV)/bin/mypy
+
+# The fast tests with the oldest packages that pyproject.toml allows, in an environment of their own.
+OLDEST := build/oldest-venv
+test-oldest: $(VENV)/installed
+	test -x $(OLDEST)/bin/python || $(PY) -m venv $(OLDEST)
+	$(PY) tests/lower_bounds.py > build/oldest-versions.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint build/oldest-versions.txt \
+	  --editable '.[export,openvino]' pytest hypothesis scipy
+	$(OLDEST)/bin/python -m pip check
+	$(OLDEST)/bin/python -m pytest tests/base tests/spit_ref \
+	  tests/runtime/bundle tests/runtime/images tests/runtime/parity
+	$(OLDEST)/bin/python -m export build --model spit_tiny --fp16 --weights random --out build/oldest
+	$(OLDEST)/bin/python -m export validate build/oldest-random --report build/oldest.html
+	$(OLDEST)/bin/python -m export validate build/oldest-random --backend openvino
 
 # What needs a GPU; TensorRT comes with JetPack, elsewhere from PyPI. Skips nothing for want of one.
 test-gpu: $(VENV)/installed

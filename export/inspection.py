@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from spit_edge.base.install import pip_install
+from spit_edge.base.progress import Steps
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.base.text import shown
@@ -21,7 +22,8 @@ def inspect_bundle(path: Path, console: Console) -> None:
 
     Raises BundleError, which names the file that is wrong.
     """
-    bundle = Bundle.open(path)
+    with Steps().step("verifying"):
+        bundle = Bundle.open(path)
     table = new_table(str(path), header=False)
     for name, value in manifest_facts(bundle.manifest).items():
         table.add_row(name, Text(shown(value)))

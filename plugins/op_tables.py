@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spit_edge.base.contracts import CONTRACTS, SUPERPIXEL_MERGE, Attribute, Contract
+from spit_edge.base.progress import Steps
 from spit_edge.plugins.cuda_build import KernelResources, compile_object, find_nvcc
 from spit_edge.plugins.cuda_launches import LaunchRecorder, every_launch
 
@@ -48,9 +49,12 @@ def print_kernels(console: Console, architectures: Sequence[int], nvcc: Path | N
     compiler = find_nvcc(nvcc)
     with tempfile.TemporaryDirectory() as folder:
         kernels = Path(folder) / "launch.o"
-        resources = compile_object(compiler, kernels, architectures)
-        recorder = LaunchRecorder(compiler, kernels, Path(folder) / "launch_recorder")
-        launched = every_launch(recorder)
+        steps, names = Steps(), ", ".join(f"sm_{a}" for a in architectures)
+        with steps.step(f"compiling for {names}"):
+            resources = compile_object(compiler, kernels, architectures)
+        with steps.step("recording launches"):
+            recorder = LaunchRecorder(compiler, kernels, Path(folder) / "launch_recorder")
+            launched = every_launch(recorder)
         for first in range(0, len(architectures), TABLE_WIDTH):
             shown = architectures[first : first + TABLE_WIDTH]
             console.print(resource_table(resources, launched, shown))

@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -18,13 +19,13 @@ from spit_edge.base.drafts import draft_folder
 from spit_edge.base.errors import FileError
 from spit_edge.base.files import check_writable, file_sha256, whole_file
 from spit_edge.base.made_here import remember
+from spit_edge.base.progress import Steps
+from spit_edge.plugins.architectures import usual_architectures
 from spit_edge.plugins.cuda_build import CudaBuildError, find_nvcc, wheel_toolkits
 from spit_edge.plugins.cuda_runtime import fetch_cudart, find_cudart, unpack_cudart
 from spit_edge.plugins.plugin_library import FILE_NAME, PluginLibrary, built_folder, read_library
 
 SOURCE = Path(__file__).parent / "tensorrt"
-JETSONS = (87, 110)
-"""Orin and Thor."""
 
 Variant = Literal["cuda", "host"]
 _TRIPLES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
@@ -56,7 +57,7 @@ class PluginBuild:
 
 def find_build(
     *,
-    architectures: Sequence[int] = JETSONS,
+    architectures: Sequence[int] | None = None,
     machine: str | None = None,
     variant: Variant = "cuda",
     tensorrt_include: Path | None = None,
@@ -65,6 +66,8 @@ def find_build(
 ) -> PluginBuild:
     """Look for everything; raises PluginBuildError, which says what to install.
 
+    architectures     compute capabilities times ten; None: see usual_architectures.  Those that
+                      this nvcc does not know are left out with a warning
     tensorrt_include  folder of NvInferRuntime.h; None: of TENSORRT_ROOT, else where packages of
                       Debian, JetPack and SBSA put it
     cuda              a CUDA toolkit; None: the one of nvcc
@@ -79,11 +82,11 @@ def find_build(
     if variant == "host":
         return PluginBuild(host, variant, (), *headers, _cuda_headers(cuda), compiler)
     toolkit, nvcc = _toolkit(cuda)
-    _check_architectures(nvcc, architectures)
+    wanted = usual_architectures(host) if architectures is None else architectures
     return PluginBuild(
         host,
         variant,
-        tuple(architectures),
+        _known(nvcc, wanted),
         *headers,
         toolkit / "include",
         compiler,
@@ -93,13 +96,14 @@ def find_build(
 
 
 def build_plugins(
-    build: PluginBuild, output: Path | None = None, *, say: Callable[[str], None] = lambda _: None
+    build: PluginBuild, output: Path | None = None, steps: Steps | None = None
 ) -> PluginLibrary:
     """Compile the library to ``output``: None is MACHINE/libspit_plugins.so in built_folder().
 
     The file is written beside its place and renamed.  Raises PluginBuildError with the compiler's
     words.
     """
+    steps = steps or Steps(quiet=True)
     target = output or built_folder() / build.machine / FILE_NAME
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,13 +111,13 @@ def build_plugins(
     except (OSError, FileError) as error:
         raise PluginBuildError(f"there is no place for the library: {error}") from error
     with draft_folder(target.parent, "build") as folder:
-        if build.nvcc and build.cudart is None:
-            say(f"pip gets CUDA's runtime for {build.machine}")
-        definitions = cmake_definitions(build, folder)
-        say("configuring")
-        _run([find_cmake(), "-S", SOURCE, "-B", folder, *definitions])
-        say("compiling")
-        _run([find_cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)])
+        fetched = build.nvcc and build.cudart is None
+        source = f", with CUDA's runtime for {build.machine} from pip" if fetched else ""
+        with steps.step(f"configuring{source}"):
+            definitions = cmake_definitions(build, folder)
+            _run([find_cmake(), "-S", SOURCE, "-B", folder, *definitions])
+        with steps.step("compiling"):
+            _run([find_cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)])
         made = folder / FILE_NAME
         library = read_library(made)
         if library.machine != build.machine:
@@ -242,16 +246,24 @@ def _compiler(machine: str) -> str:
     raise PluginBuildError(f"no C++ compiler for {machine}: install {package}")
 
 
-def _check_architectures(nvcc: Path, architectures: Sequence[int]) -> None:
+def _known(nvcc: Path, architectures: Sequence[int]) -> tuple[int, ...]:
+    """Those that nvcc compiles for; of the others, a warning."""
     if not architectures:
         raise PluginBuildError("name the GPUs to build for: --arch 87 for example")
     known = {int(a) for a in re.findall(r"compute_(\d+)", _run([nvcc, "--list-gpu-arch"]))}
-    if unknown := sorted(set(architectures) - known):
-        can = ", ".join(str(a) for a in sorted(known))
+    unknown = ", ".join(f"sm_{a}" for a in architectures if a not in known)
+    can = ", ".join(str(a) for a in sorted(known))
+    if not (left := tuple(a for a in architectures if a in known)):
         raise PluginBuildError(
-            f"{nvcc} cannot compile for sm_{unknown[0]}, only for {can}: "
-            "leave it out of --arch or use another CUDA"
+            f"{nvcc} cannot compile for {unknown}, only for {can}: "
+            "choose of these with --arch, or use another CUDA"
         )
+    if unknown:
+        warnings.warn(
+            f"{unknown} left out: {nvcc} compiles only for {can}; another CUDA may do it",
+            stacklevel=3,
+        )
+    return left
 
 
 def _run(command: Iterable[str | Path]) -> str:

@@ -18,12 +18,12 @@ from typing import Any, Literal
 from spit_edge.base.contracts import CONTRACTS
 from spit_edge.base.errors import SpitError
 from spit_edge.base.places import cache_folder, checkout
+from spit_edge.plugins.architectures import runs_on
 
 FILE_NAME = "libspit_plugins.so"
 VARIABLE = "SPIT_PLUGINS"
 """Environment variable that names a plugin library to use."""
 _MARKER = b"SPIT-PLUGINS-INFO {"
-_TEGRA = frozenset({53, 62, 72, 87, 101, 110})
 
 
 class PluginLibraryError(SpitError, RuntimeError):
@@ -81,13 +81,8 @@ class PluginLibrary:
             )
 
     def has_code_for(self, architecture: int) -> bool:
-        """Machine code runs on its own architecture and, but for Jetsons, on later minor ones."""
-        if architecture in self.architectures:
-            return True
-        return architecture not in _TEGRA and any(
-            built // 10 == architecture // 10 and built <= architecture and built not in _TEGRA
-            for built in self.architectures
-        )
+        """Whether a GPU of compute capability ``architecture`` / 10 runs its machine code."""
+        return runs_on(architecture, self.architectures)
 
 
 def read_library(path: str | os.PathLike[str]) -> PluginLibrary:

@@ -10,11 +10,10 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
-from rich import progress
-from rich.console import Console
-
 from spit_edge.base.errors import SpitError
 from spit_edge.base.files import whole_file
+from spit_edge.base.progress import Meter, console
+from spit_edge.base.sizes import size_text
 
 CHUNK = 1 << 18  # bytes read at a time
 
@@ -54,15 +53,12 @@ def _transfer(url: str, file: BinaryIO, timeout: float) -> str:
     # Share links set a cookie as they redirect, and want it back.
     opener = build_opener(HTTPCookieProcessor())
     request = Request(url, headers={"User-Agent": "spit-edge"})
-    sizes = (progress.BarColumn(), progress.DownloadColumn())
-    times = (progress.TransferSpeedColumn(), progress.TimeRemainingColumn())
-    shown = progress.Progress("weights", *sizes, *times, console=Console(stderr=True))
     digest, done = hashlib.md5(usedforsecurity=False), 0
-    with opener.open(request, timeout=timeout) as answer, shown:
+    with opener.open(request, timeout=timeout) as answer:
         size: int | None = answer.length
-        task = shown.add_task("", total=size)
         html = answer.headers.get_content_type() == "text/html"
-        with suppress(IncompleteRead, ConnectionResetError):
+        meter = Meter(console(stderr=True), "downloading weights:", size, size_text)
+        with meter, suppress(IncompleteRead, ConnectionResetError):
             while chunk := answer.read(CHUNK):
                 start = b"" if done else chunk.lstrip()[:16].lower()
                 if html or start.startswith((b"<!doctype html", b"<html")):
@@ -70,7 +66,7 @@ def _transfer(url: str, file: BinaryIO, timeout: float) -> str:
                 file.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
-                shown.update(task, completed=done)
+                meter.update(done)
     if size is not None and done < size:
         raise ValueError(f"the connection was cut after {done} of {size} bytes")
     return digest.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from spit_edge.base.progress import Steps
@@ -106,7 +106,8 @@ def add_package_options(parser: argparse.ArgumentParser) -> None:
 
 def deployable(options: argparse.Namespace) -> Bundle:
     """Opened, its hashes compared; random weights are refused before anything else happens."""
-    bundle = Bundle.open(options.bundle)
+    with Steps().step("opening the bundle"):
+        bundle = Bundle.open(options.bundle)
     refuse_random(bundle, allowed=options.allow_random_weights)
     return bundle
 
@@ -115,11 +116,12 @@ def valid(bundle: Path) -> bool:
     """Compare with the reference here and print the table: whether all of it passed."""
     from spit_edge.base.progress import console
     from spit_edge.export.validate import validate
+    from spit_edge.runtime.parity.judge import all_passed
     from spit_edge.runtime.parity.table import parity_table
 
     backend, rows = validate(bundle, Steps())
     console().print(parity_table(rows, f"{bundle} on {backend}"))
-    return all(row.passed for row in rows)
+    return all_passed(rows)
 
 
 @contextmanager
@@ -128,9 +130,12 @@ def packed(bundle: Bundle, options: argparse.Namespace) -> Iterator[Package]:
     plugins = options.plugins
     if plugins is None:
         plugins = prebuilt_libraries(Steps()) if bundle.manifest.contracts else []
-    with make_package(
-        bundle, wheels=options.wheel, wheelhouse=options.wheelhouse, plugins=plugins
-    ) as package:
+    with ExitStack() as stack:
+        with Steps().step("gathering the files"):
+            made = make_package(
+                bundle, wheels=options.wheel, wheelhouse=options.wheelhouse, plugins=plugins
+            )
+            package = stack.enter_context(made)
         yield package
 
 

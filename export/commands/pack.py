@@ -26,8 +26,12 @@ def run(options: argparse.Namespace) -> int:
     place = options.bundle.resolve()
     out: Path = options.out or place.with_name(f"{place.name}.tar")
     check_writable(out)
-    with packed(Bundle.open(options.bundle), options) as package:
-        write_archive(package, out)
-        Steps().console.print(f"release {package.release}, {len(package.files)} files")
+    steps = Steps()
+    with steps.step("opening the bundle"):
+        bundle = Bundle.open(options.bundle)
+    with packed(bundle, options) as package:
+        with steps.step(f"writing {out}"):
+            write_archive(package, out)
+        steps.line(f"release {package.release}, {len(package.files)} files")
     print(out)
     return DONE

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spit_edge.base.driver import bindings_for
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.package import Package
 from spit_edge.export.deploy.target import DeployOptions, Facts
 from spit_edge.plugins.plugin_library import PluginLibrary
 from spit_edge.runtime.backends.records import RECORDS, BackendRecord
 from spit_edge.runtime.bundle.manifest import Part
-from spit_edge.runtime.cuda.driver import bindings_for
 
 OLDEST_TENSORRT = 10
 

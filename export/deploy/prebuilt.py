@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spit_edge.base.progress import Steps
 from spit_edge.base.text import shown
+from spit_edge.plugins.architectures import JETSONS
 from spit_edge.plugins.cuda_build import KERNELS, CudaBuildError
 from spit_edge.plugins.plugin_build import SOURCE, build_plugins, find_build
 from spit_edge.plugins.plugin_library import (
@@ -37,7 +38,7 @@ def prebuilt_libraries(steps: Steps) -> list[Path]:
 
 def _build(library: Path, steps: Steps) -> None:
     try:
-        build = find_build(machine=MACHINE)
+        build = find_build(machine=MACHINE, architectures=JETSONS)
         gpus = " and ".join(f"sm_{gpu}" for gpu in build.architectures)
         with steps.step(f"building the plugin library for {MACHINE}, {gpus}"):
             build_plugins(build, library)

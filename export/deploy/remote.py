@@ -31,7 +31,7 @@ BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
 _MODULES = (
     *(f"spit_edge.base.{name}" for name in ("errors", "sizes", "drafts", "files", "install")),
-    "spit_edge.runtime.cuda.driver",
+    "spit_edge.base.driver",
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
     *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-from spit_edge.base.progress import Steps
+from spit_edge.base.progress import Meter, Steps
+from spit_edge.base.sizes import size_text
 from spit_edge.base.text import shown
 
 
@@ -35,36 +34,30 @@ class PersonalReporter:
 
     def __init__(self) -> None:
         self.console = Steps().console
-        self._bar: Progress | None = None
+        self._meter: Meter | None = None
 
     def line(self, text: str) -> None:
         self.console.print(shown(text, lines=True), soft_wrap=True)
 
     def event(self, event: dict[str, Any]) -> None:
         kind = event["event"]
-        if kind == "done":
+        if kind == "step":
+            self.line(f"{event['what']} ...")
+        elif kind == "done":
             self.line(f"{event['what']} {event['seconds']:.1f} s")
         elif kind == "table":
             sys.stdout.write(shown(event["text"], lines=True))
             sys.stdout.flush()
 
     def sending(self, total: int) -> None:
-        columns = (
-            TextColumn("sending"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-        )
-        self._bar = Progress(*columns, console=self.console, transient=True)
-        self._bar.add_task("sending", total=total)
-        if self.console.is_terminal:
-            self._bar.start()
+        self._meter = Meter(self.console, "sending", total, size_text)
+        self._meter.start()
 
     def sent(self, done: int) -> None:
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done)
+        if self._meter is not None:
+            self._meter.update(done)
 
     def transfer_ended(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._meter is not None:
+            self._meter.stop()
+            self._meter = None

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from spit_edge.base.driver import dotted
 from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy.errors import DeployError
-from spit_edge.runtime.cuda.driver import dotted
 
 HOME = "spit-edge"
 """Folder, in the user's home on the device, of services for which none is named."""

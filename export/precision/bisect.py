@@ -71,9 +71,10 @@ def bisect(
         raise SpitError(f"{path} is in fp32 as a whole: there is nothing to find")
     if limit < 2:
         raise SpitError("two trials, of nothing and of everything in fp32, are the least")
-    with steps.step("asking the reference"):
+    with steps.step("loading the reference"):
         chosen = _images(manifest, images)
-        trials = Trials(model_of(manifest, weights), manifest.precision, chosen, steps, limit)
+        model = model_of(manifest, weights)
+    trials = Trials(model, manifest.precision, chosen, steps, limit)
     if trials.holds(manifest.fp32_products):
         return Found(None, {}, trials.count, True)
     everything = frozenset(trials.products)
@@ -82,8 +83,7 @@ def bisect(
             f"{path} {describe(failure)} even with every matrix product in fp32: "
             "the fault lies elsewhere, so compare with a bundle in fp32"
         )
-    with steps.step("measuring every product by itself"):
-        alone = trials.errors_alone()
+    alone = trials.errors_alone()
     ranked = sorted(alone, key=lambda name: -alone[name].relative)
     kept, minimal = _search(trials, ranked)
     plan = PrecisionPlan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import Steps
-from spit_edge.base.text import shown
 from spit_edge.export.graph.trunk import TrunkGraph, product_names
 from spit_edge.export.precision.layers import LayerError, product_errors, worse
 from spit_edge.export.reference import Reference
@@ -55,7 +55,8 @@ class Trials:
         limit: int,
     ) -> None:
         self._model, self._precision, self._steps, self.limit = model, precision, steps, limit
-        self._samples = list(_samples(model, images))
+        asked = steps.track(_samples(model, images), "asking the reference", len(images))
+        self._samples = list(asked)
         self._known: dict[frozenset[str], ImageParity | None] = {}
         self.products = product_names(model.config.depth)
         self.count = 0
@@ -74,13 +75,15 @@ class Trials:
             if self.count == self.limit:
                 raise OutOfTrials
             self.count += 1
+            start = time.perf_counter()
             failure = self._known[fp32] = self._try(fp32)
             if failure is None and (self.smallest is None or len(fp32) < len(self.smallest)):
                 self.smallest = fp32
             result = "holds" if failure is None else describe(failure)
-            self._steps.console.print(
+            self._steps.line(
                 f"trial {self.count} of at most {self.limit}: "
-                f"{len(fp32)} of {len(self.products)} products in fp32: {shown(result)}",
+                f"{len(fp32)} of {len(self.products)} products in fp32: {result} "
+                f"{time.perf_counter() - start:.1f} s"
             )
         return self._known[fp32]
 
@@ -89,7 +92,8 @@ class Trials:
         exact = TrunkGraph(self._model, "fp32").eval()
         reduced = TrunkGraph(self._model, self._precision).eval()
         worst: dict[str, LayerError] = {}
-        for sample in self._samples:
+        meaning, number = "measuring every product by itself", len(self._samples)
+        for sample in self._steps.track(self._samples, meaning, number):
             tokens = sample.tokens
             for error in product_errors(sample.name, exact, reduced, tokens.rows, tokens.counts):
                 worst[error.name] = worse(worst.get(error.name, error), error)

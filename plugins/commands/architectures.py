@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 
 from spit_edge.plugins.cuda_build import ARCHITECTURES
-from spit_edge.plugins.plugin_build import JETSONS
 
 
-def add_architectures(parser: argparse.ArgumentParser) -> None:
-    """Declare it."""
+def add_architectures(
+    parser: argparse.ArgumentParser, default: tuple[int, ...] | None, shown: str
+) -> None:
+    """Declare it; ``shown`` tells what the default is."""
     parser.add_argument(
         "--arch",
         type=_architectures,
-        default=JETSONS,
+        default=default,
         metavar="SM,...",
-        help="compute capabilities times ten, or 'all' [87,110]",
+        help=f"compute capabilities times ten, or 'all' [{shown}]",
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
+import warnings
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE
+from spit_edge.base.progress import Steps
+from spit_edge.plugins.architectures import JETSONS, why_of_no_use
 from spit_edge.plugins.commands.architectures import add_architectures
 from spit_edge.plugins.plugin_build import build_plugins, find_build
 from spit_edge.plugins.plugin_library import FILE_NAME, built_folder
@@ -43,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help=f"[{built_folder()}/MACHINE/{FILE_NAME}]"
     )
-    add_architectures(parser)
+    jetsons = ",".join(map(str, JETSONS))
+    add_architectures(parser, None, f"the GPU of this machine, else {jetsons}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,15 +59,13 @@ def run(options: argparse.Namespace) -> int:
         cuda=options.cuda,
         cudart=options.cudart,
     )
-    _say(f"TensorRT {found.tensorrt_version} headers in {found.tensorrt}")
-    _say(f"CUDA headers in {found.cuda}, compiler {found.nvcc or found.compiler}")
-    library = build_plugins(found, options.out, say=_say)
+    steps = Steps()
+    steps.line(f"TensorRT {found.tensorrt_version} headers in {found.tensorrt}")
+    steps.line(f"CUDA headers in {found.cuda}, compiler {found.nvcc or found.compiler}")
+    if found.variant == "cuda" and (why := why_of_no_use(found.machine, found.architectures)):
+        warnings.warn(why, stacklevel=2)
+    library = build_plugins(found, options.out, steps)
     for_gpus = ", ".join(f"sm_{a}" for a in library.architectures) or "the CPU"
-    _say(f"version {library.version} for {library.machine}, {for_gpus}")
+    steps.line(f"version {library.version} for {library.machine}, {for_gpus}")
     print(library.path)
     return DONE
-
-
-def _say(what: str) -> None:
-    """Progress goes to stderr; what a command is asked for, to stdout."""
-    print(what, file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from spit_edge.base.command_line import DONE
+from spit_edge.plugins.architectures import JETSONS
 from spit_edge.plugins.commands.architectures import add_architectures
 from spit_edge.plugins.op_tables import print_kernels, wide_console
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nvcc", type=Path, metavar="FILE", help="path of nvcc [found automatically]"
     )
-    add_architectures(parser)
+    add_architectures(parser, JETSONS, "87,110")
 
 
 def run(options: argparse.Namespace) -> int:

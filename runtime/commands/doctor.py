@@ -15,11 +15,12 @@ from rich.text import Text
 
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.base.install import installed_versions
-from spit_edge.base.progress import console
+from spit_edge.base.progress import Steps, console
 from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.base.text import shown
-from spit_edge.plugins.plugin_build import JETSONS, PluginBuildError, find_build
+from spit_edge.plugins.architectures import JETSONS
+from spit_edge.plugins.plugin_build import PluginBuildError, find_build
 from spit_edge.plugins.plugin_library import (
     PluginLibrary,
     PluginLibraryError,
@@ -68,8 +69,10 @@ def examine(library: Path | None = None) -> list[Finding]:
 
     library  the plugin library to look at; None: the one that would be used
     """
+    steps = Steps()
     findings = [*_machine()]
-    attempts = [_attempt(name, partial(find_flavour, name)) for name in FLAVOURS]
+    with steps.step("looking for TensorRT"):
+        attempts = [_attempt(name, partial(find_flavour, name)) for name in FLAVOURS]
     flavours = [found for found in attempts if isinstance(found, Flavour)]
     for found in attempts:
         if isinstance(found, Finding):
@@ -83,7 +86,7 @@ def examine(library: Path | None = None) -> list[Finding]:
     findings.append(_described(plugins) if isinstance(plugins, PluginLibrary) else plugins)
     findings.append(_build_tools(gpu.sm if isinstance(gpu, Gpu) else None))
     if isinstance(gpu, Gpu):
-        findings += _trials(plugins, flavours)
+        findings += _trials(plugins, flavours, steps)
     return findings
 
 
@@ -148,21 +151,23 @@ def _build_tools(sm: int | None) -> Finding:
     return Finding("to build plugins", "fine", what)
 
 
-def _trials(plugins: object, flavours: Sequence[Flavour]) -> Iterator[Finding]:
+def _trials(plugins: object, flavours: Sequence[Flavour], steps: Steps) -> Iterator[Finding]:
     """Real work; imported here, because it needs CUDA's Python bindings."""
     from spit_edge.runtime.backends.gpu.self_test import check_engine, check_kernels
     from spit_edge.runtime.cuda.kernels import TokenizerLibrary
 
     if isinstance(plugins, PluginLibrary):
         try:
-            number = check_kernels(TokenizerLibrary.load(plugins.path))
+            with steps.step("running a kernel"):
+                number = check_kernels(TokenizerLibrary.load(plugins.path))
             what = f"{number} superpixels, the same as the CPU's to the bit"
             yield Finding("a kernel", "fine", what, needed=True)
         except (BackendUnavailable, ExecutionError) as error:
             yield Finding("a kernel", "broken", str(error), needed=True)
     for flavour in flavours:
         try:
-            check_engine(flavour)
+            with steps.step(f"building and running an engine with {flavour}"):
+                check_engine(flavour)
             yield Finding("an engine", "fine", f"built and run with {flavour}", needed=True)
         except (BackendUnavailable, ExecutionError) as error:
             yield Finding("an engine", "broken", str(error), needed=True)

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from spit_edge.base.driver import bindings_for, dotted
 from spit_edge.runtime.cuda import api
-from spit_edge.runtime.cuda.driver import bindings_for, dotted
 from spit_edge.runtime.errors import BackendUnavailable, ExecutionError
 
 

@@ -84,12 +84,12 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         raise FileError(_sentence(path, 0, error)) from error
     if place.is_dir():
-        raise FileError(f"{path} is a folder: give the name of a file")
+        raise FileError(f"cannot write {path}: it is a folder: give the name of a file")
     if not place.parent.is_dir():
-        raise FileError(f"there is no folder {place.parent} for {path.name}")
+        raise FileError(f"cannot write {path}: there is no folder {place.parent}")
     if place.exists():
         if not os.access(place, os.W_OK):
-            raise FileError(f"{path} is write-protected: choose another name")
+            raise FileError(f"cannot write {path}: it is write-protected, so choose another name")
     elif not os.access(place.parent, os.W_OK | os.X_OK):
         raise FileError(f"cannot write {path}: the folder {place.parent} may not be written")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
-from rich.progress import track
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 from spit_edge.base.text import shown
 
@@ -22,6 +21,8 @@ _Item = TypeVar("_Item")
 PIPE_WIDTH = 120
 """Columns of a table that is piped or logged; on a terminal it is the terminal's."""
 _ANY_WIDTH = 10_000
+EVERY = 10.0
+"""Seconds between lines of a run that is piped or logged."""
 
 
 class _Console(Console):
@@ -56,10 +57,14 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 
 class Steps:
-    """Announces steps.  ``quiet`` says nothing."""
+    """Announces steps on stderr.  ``quiet`` says nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = console(stderr=True, quiet=quiet)
+
+    def line(self, text: str) -> None:
+        """A fact worth knowing meanwhile."""
+        self.console.print(shown(text, lines=True), soft_wrap=True)
 
     @contextmanager
     def step(
@@ -67,21 +72,93 @@ class Steps:
     ) -> Iterator[None]:
         """Around a piece of work: a line with the seconds at the end.
 
-        On a terminal, ``display`` is shown meanwhile, or a spinner.
+        On a terminal, ``display`` is shown meanwhile, or a spinner with a clock.
         """
         start, what = time.perf_counter(), shown(what)
         if self.console.is_terminal:
-            with display or self.console.status(Text(f"{what} ...")):
+            with display or self._spinner(what):
                 yield
         else:
             self.console.print(f"{what} ... ", end="")
             self.console.file.flush()
-            yield
+            try:
+                yield
+            except BaseException:
+                self.console.print()  # what comes next is no part of this line
+                raise
             what = ""
         self.console.print(f"{what} {time.perf_counter() - start:.1f} s".strip())
 
-    def track(self, items: Iterable[_Item], what: str, total: int) -> Iterable[_Item]:
-        """``items`` with a progress bar while they are worked on."""
-        if not self.console.is_terminal:
-            return items
-        return track(items, what, total=total, console=self.console, transient=True)
+    def track(self, items: Iterable[_Item], what: str, total: int) -> Iterator[_Item]:
+        """``items``, and meanwhile how many of ``total`` were worked on."""
+        with Meter(self.console, what, total) as meter:
+            for done, item in enumerate(items, 1):
+                yield item
+                meter.update(done)
+
+    def _spinner(self, what: str) -> Progress:
+        text = TextColumn("{task.description} ...", markup=False)
+        spinner = Progress(
+            SpinnerColumn(), text, TimeElapsedColumn(), console=self.console, transient=True
+        )
+        spinner.add_task(what, total=None)
+        return spinner
+
+
+class Meter:
+    """How much of some work is done: a bar on a terminal; elsewhere a line every EVERY seconds, and
+    one at the end.  A context manager.
+
+    total  None: not known
+    text   writes a number of what is counted
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        what: str,
+        total: int | None,
+        text: Callable[[int], str] = str,
+    ) -> None:
+        self._console, self._what, self._total, self._text = console, shown(what), total, text
+        self._done = 0
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+
+    def start(self) -> None:
+        """Nothing is done yet."""
+        self._start = self._said = time.perf_counter()
+        if self._console.is_terminal:
+            self._task = self._bar.add_task(self._line(), total=self._total)
+            self._bar.start()
+
+    def update(self, done: int) -> None:
+        """So much of it is done by now."""
+        self._done = done
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=done, description=self._line())
+        elif (now := time.perf_counter()) - self._said >= EVERY:
+            self._said = now
+            self._say()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def __enter__(self) -> Meter:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop()
+        if kind is None:
+            self._say()
+
+    def _line(self) -> str:
+        of = "" if self._total is None else f" of {self._text(self._total)}"
+        return f"{self._what} {self._text(self._done)}{of}"
+
+    def _say(self) -> None:
+        seconds = time.perf_counter() - self._start
+        self._console.print(f"{self._line()} {seconds:.1f} s", soft_wrap=True)

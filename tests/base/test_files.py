@@ -198,7 +198,7 @@ def test_mode_and_owner_are_kept(tmp_path) -> None:
     [
         (".", "is a folder: give the name of a file"),
         ("folder", "is a folder: give the name of a file"),
-        ("missing/a.json", "there is no folder .*missing for a.json"),
+        ("missing/a.json", "a.json: there is no folder .*missing"),
         ("cut", "there is no folder .*gone"),
         ("file/a.json", "there is no folder .*file"),
     ],
@@ -246,7 +246,8 @@ for name in ("shut.json", "none.json"):
     )
     assert done.returncode == 0, done.stderr
     protected, none = done.stdout.splitlines()
-    assert protected == f"{tmp_path}/shut.json is write-protected: choose another name"
+    words = "it is write-protected, so choose another name"
+    assert protected == f"cannot write {tmp_path}/shut.json: {words}"
     assert none.endswith(f"the folder {tmp_path} may not be written")
     assert (tmp_path / "open.json").read_bytes() == b"new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["open.json", "shut.json"]

@@ -11,8 +11,8 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+from spit_edge.base.driver import driver_facts
 from spit_edge.base.install import installed_versions
-from spit_edge.runtime.cuda.driver import driver_facts
 from spit_edge.runtime.jetson.board import find_board
 
 

@@ -30,11 +30,11 @@ class Compiler:
     why_not: str = ""
     made: int = 0
 
-    def find(self, *, machine: str) -> PluginBuild:
+    def find(self, *, machine: str, architectures: tuple[int, ...]) -> PluginBuild:
         if self.why_not:
             raise CudaBuildError(self.why_not)
         nowhere = Path("/nowhere")
-        return PluginBuild(machine, "cuda", (87, 110), nowhere, "10.14.1", nowhere, "g++")
+        return PluginBuild(machine, "cuda", architectures, nowhere, "10.14.1", nowhere, "g++")
 
     def build(self, build: PluginBuild, output: Path) -> None:
         assert build.machine == MACHINE

@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from spit_edge.runtime.cuda import driver
+from spit_edge.base import driver
 
 
 class FakeDriver:
