@@ -30,7 +30,8 @@ def superpixel_merge_op(
 ) -> tuple[Tensor, Tensor]:
     """Images [B, 3, H, W] to labels int32 [B, H, W] and counts int32 [B]."""
     return ops.superpixel_merge(
-        images.contiguous(),
+        images,
+        layout="NCHW",
         levels=levels,
         compactness=compactness,
         final_threshold=final_threshold,
@@ -60,9 +61,10 @@ def region_features_op(
 ) -> Tensor:
     """Images [B, 3, H, W] and dense labels to tokens float32 [B, max_tokens, D]."""
     return ops.region_features(
-        images.contiguous(),
-        labels.contiguous(),
-        counts.contiguous(),
+        images,
+        labels,
+        counts,
+        layout="NCHW",
         max_tokens=max_tokens,
         bins=bins,
         sigma=sigma,
