@@ -8,7 +8,7 @@ threads as PyTorch's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def region_features_op(
         bins=bins,
         sigma=sigma,
         gradient=gradient,
-        interpolation=interpolation,  # type: ignore[arg-type]
+        interpolation=cast(ops.Interpolation, interpolation),
         threads=torch.get_num_threads(),
     )
 

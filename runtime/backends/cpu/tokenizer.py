@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +46,7 @@ class NativeTokenizer:
             bins=tokenizer.bins,
             sigma=tokenizer.sigma,
             gradient=self._manifest.gradient,
-            interpolation=tokenizer.interpolation,  # type: ignore[arg-type]  # checked above
+            interpolation=cast(ops.Interpolation, tokenizer.interpolation),
             threads=self._threads,
         )
 
