@@ -8,7 +8,7 @@ threads as PyTorch's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,7 +30,8 @@ def superpixel_merge_op(
 ) -> tuple[Tensor, Tensor]:
     """Images [B, 3, H, W] to labels int32 [B, H, W] and counts int32 [B]."""
     return ops.superpixel_merge(
-        images.contiguous(),
+        images,
+        layout="NCHW",
         levels=levels,
         compactness=compactness,
         final_threshold=final_threshold,
@@ -60,14 +61,15 @@ def region_features_op(
 ) -> Tensor:
     """Images [B, 3, H, W] and dense labels to tokens float32 [B, max_tokens, D]."""
     return ops.region_features(
-        images.contiguous(),
-        labels.contiguous(),
-        counts.contiguous(),
+        images,
+        labels,
+        counts,
+        layout="NCHW",
         max_tokens=max_tokens,
         bins=bins,
         sigma=sigma,
         gradient=gradient,
-        interpolation=interpolation,  # type: ignore[arg-type]
+        interpolation=cast(ops.Interpolation, interpolation),
         threads=torch.get_num_threads(),
     )
 

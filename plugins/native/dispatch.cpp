@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "floating_point.hpp"
 
@@ -63,9 +64,12 @@ Fault checked_run(Arguments& arguments, const Execution& execution) {
   if (const Fault fault = check(arguments)) return fault;
   const Op<Arguments>& op = ops_for(execution).of<Arguments>();
   const DefaultFloatingPoint arithmetic;
+  // While the op runs the workspace is its own: an interruption may call another op on this thread.
+  Buffer own = std::exchange(workspace, Buffer{});
   arguments.workspace = nullptr;
-  arguments.workspace = workspace.of(op.bytes(arguments, execution));
+  arguments.workspace = own.of(op.bytes(arguments, execution));
   op.run(arguments, execution);
+  workspace = std::move(own);
   return {};
 }
 

@@ -14,6 +14,12 @@ struct Execution {
   ExecutorKind executor;
   int threads;         // of ExecutorKind::kThreads
   std::uint64_t seed;  // of ExecutorKind::kShuffled
+  // Called on the calling thread between phases, outside of locks; what it throws ends the work.
+  void (*interruption_point)() = nullptr;
+
+  void may_be_interrupted() const {
+    if (interruption_point) interruption_point();
+  }
 };
 
 // One op: bytes of workspace it needs, and the work. Arguments are valid.

@@ -11,21 +11,32 @@ namespace {
 
 constexpr int kLive = 16;  // fibres under way at the same time
 constexpr std::size_t kStackBytes = 256 * 1024;
+constexpr std::uint32_t kTurns = 1024;  // between two chances to be interrupted
 
 class Scheduler {
  public:
-  Scheduler(SplitMix& random, int count, FibreTask task, void* context)
-      : random_(random), task_(task), context_(context), order_(static_cast<std::size_t>(count)) {
+  Scheduler(const Execution& execution, SplitMix& random, int count, FibreTask task, void* context)
+      : execution_(execution),
+        random_(random),
+        task_(task),
+        context_(context),
+        order_(static_cast<std::size_t>(count)) {
     for (int i = 0; i < count; ++i) order_[i] = i;
     for (int i = count - 1; i > 0; --i) std::swap(order_[i], order_[random_.below(i + 1)]);
+    active = this;
   }
+  // An interruption may have called an op of its own, whose scheduler came in between.
+  ~Scheduler() { active = outer_; }
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
 
   void run() {
     std::vector<Fibre*> live;
     for (Fibre& fibre : fibres_) {
       if (start(fibre)) live.push_back(&fibre);
     }
-    while (!live.empty()) {
+    for (std::uint32_t turn = 0; !live.empty(); ++turn) {
+      if (turn % kTurns == 0) execution_.may_be_interrupted();
       Fibre*& chosen = live[static_cast<std::size_t>(random_.below(static_cast<int>(live.size())))];
       current_ = chosen;
       swapcontext(&main_, &chosen->context);
@@ -68,6 +79,8 @@ class Scheduler {
     fibre.done = true;
   }
 
+  Scheduler* const outer_ = active;
+  const Execution& execution_;
   SplitMix& random_;
   FibreTask task_;
   void* context_;
@@ -82,11 +95,8 @@ thread_local Scheduler* Scheduler::active = nullptr;
 
 }  // namespace
 
-void run_fibres(SplitMix& random, int count, FibreTask task, void* context) {
-  const auto scheduler = std::make_unique<Scheduler>(random, count, task, context);
-  Scheduler::active = scheduler.get();
-  scheduler->run();
-  Scheduler::active = nullptr;
+void run_fibres(const Execution& execution, SplitMix& random, int count, FibreTask task, void* context) {
+  std::make_unique<Scheduler>(execution, random, count, task, context)->run();
 }
 
 void yield_fibre() { Scheduler::active->yield(); }

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "execution.hpp"
+
 namespace spit::native {
 
 // A small random generator (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -25,8 +27,9 @@ class SplitMix {
 using FibreTask = void (*)(void* context, int index);
 
 // Calls task(context, index) for every index below count, in random order, several at a time: at every
-// yield_fibre() another one, chosen at random, goes on.
-void run_fibres(SplitMix& random, int count, FibreTask task, void* context);
+// yield_fibre() another one, chosen at random, goes on. Where execution is interrupted, fibres under way
+// are dropped as they are.
+void run_fibres(const Execution& execution, SplitMix& random, int count, FibreTask task, void* context);
 
 // To be called by a task of run_fibres.
 void yield_fibre();

@@ -1,14 +1,19 @@
-// Python module _native: numpy arrays in, numpy arrays out, without copies and without the GIL.
+// Python module _native: numpy arrays in, numpy arrays out, without the GIL, and without copies of what is
+// contiguous.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <new>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "../kernels/common/memory.hpp"
 #include "dispatch.hpp"
 #include "info.hpp"
 #include "thread_pool.hpp"
@@ -43,12 +48,37 @@ void raise_fault(const Fault& fault, const char* op) {
   if (fault) throw nb::value_error((std::string(op) + ": " + text_of(fault)).c_str());
 }
 
-void require_contiguous(const Array& array, Argument argument) {
+// The array itself if it is contiguous, else a copy.
+Array contiguous(const Array& array) {
   std::int64_t expected = 1;
-  for (std::size_t i = array.ndim(); i-- > 0;) {
-    if (array.shape(i) != 1 && array.stride(i) != expected) argument.bad_value("must be contiguous");
-    expected *= static_cast<std::int64_t>(array.shape(i));
+  for (std::size_t i = array.ndim(); i-- > 0; expected *= static_cast<std::int64_t>(array.shape(i))) {
+    if (array.shape(i) == 1 || array.stride(i) == expected) continue;
+    const nb::object view = nb::cast(nb::ndarray<nb::numpy, nb::ro>(array));
+    return nb::cast<Array>(nb::module_::import_("numpy").attr("ascontiguousarray")(view));
   }
+  return array;
+}
+
+// Ctrl-C is heard by Python, on its main thread and with the GIL. Taking the GIL from busy threads takes
+// milliseconds, so it is seldom done.
+constexpr auto kBetweenLooks = std::chrono::milliseconds(50);
+std::chrono::steady_clock::time_point next_look;  // the main thread's
+
+void raise_signals() {
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+void hear_signals() {
+  if (std::chrono::steady_clock::now() < next_look) return;
+  const nb::gil_scoped_acquire gil;
+  raise_signals();
+  next_look = std::chrono::steady_clock::now() + kBetweenLooks;
+}
+
+void listen_on_main_thread(Execution& execution) {
+  if (syscall(SYS_gettid) != getpid()) return;
+  execution.interruption_point = hear_signals;
+  next_look = std::chrono::steady_clock::now() + kBetweenLooks;
 }
 
 nb::dlpack::dtype type_of(Type type) {
@@ -68,15 +98,18 @@ Execution checked_execution(int threads, const std::string& executor, std::uint6
   } else if (executor != "threads") {
     Argument{op, "executor"}.bad_value("must be threads or shuffled, not '" + executor + "'");
   }
+  listen_on_main_thread(execution);
   return execution;
 }
 
-// Labels of every image must be 0...count - 1, each present.
+// Labels of every image must be 0...count - 1, each present: a service to the caller, on which no access to memory
+// rests, as they may change while the op runs.
 void check_labels(const std::int32_t* labels, const std::int32_t* counts, int batch, std::int64_t pixels,
                   const char* op) {
   std::vector<char> present;
   for (int image = 0; image < batch; ++image, labels += pixels) {
-    const std::int32_t count = counts[image];
+    raise_signals();
+    const std::int32_t count = read_once(counts + image);
     const std::string where = " of image " + std::to_string(image);
     if (count < 1 || count > pixels) {
       Argument{op, "counts"}.bad_value(where + " must be in 1..." + std::to_string(pixels) + ", not " +
@@ -85,7 +118,7 @@ void check_labels(const std::int32_t* labels, const std::int32_t* counts, int ba
     present.assign(static_cast<std::size_t>(count), 0);
     std::int32_t found = 0;
     for (std::int64_t p = 0; p < pixels; ++p) {
-      const std::int32_t label = labels[p];
+      const std::int32_t label = read_once(labels + p);
       if (label < 0 || label >= count) {
         Argument{op, "labels"}.bad_value(where + " must be in 0..." + std::to_string(count - 1) + ", not " +
                                          std::to_string(label));
@@ -132,7 +165,6 @@ void check_input(const Array& array, const Port& port, const Arguments& argument
     expected += (axis ? ", " : "") + std::to_string(size);
   }
   if (!same) argument.bad_value("must be [" + expected + "], not " + shape_of(array));
-  require_contiguous(array, argument);
 }
 
 void attach(SpitImages& images, const Array& array, Argument argument, Type) {
@@ -148,13 +180,20 @@ void attach(const T*& pointer, const Array& array, Argument argument, Type type)
 }
 
 template <class Arguments>
-void attach_inputs(Arguments& arguments, const std::vector<Array>& inputs) {
+void attach_all(Arguments& arguments, const std::vector<Array>& inputs) {
   using C = Contract<Arguments>;
-  if (inputs.size() != std::size(C::kInputs)) throw nb::value_error("wrong number of inputs");
   std::size_t i = 0;
   C::inputs(arguments, [&](const Port& port, auto& pointer) {
     attach(pointer, inputs[i++], Argument{C::kName, port.name}, port.type);
   });
+}
+
+// Inputs that are not contiguous are replaced by copies, once all sizes are known to be right.
+template <class Arguments>
+void attach_inputs(Arguments& arguments, std::vector<Array>& inputs) {
+  using C = Contract<Arguments>;
+  if (inputs.size() != std::size(C::kInputs)) throw nb::value_error("wrong number of inputs");
+  attach_all(arguments, inputs);
   const Array& first = inputs[0];
   if (C::kHasImages && (first.ndim() != 4 || first.shape(1) != 3)) {
     Argument{C::kName, "images"}.bad_value("must be [B, 3, H, W], not " + shape_of(first));
@@ -162,9 +201,11 @@ void attach_inputs(Arguments& arguments, const std::vector<Array>& inputs) {
   const Extent extent = extent_of(inputs, arguments);
   raise_fault(check_extent(extent), C::kName);
   set_extent(arguments, extent);
-  i = 0;
+  std::size_t i = 0;
   for (const Port& port : C::kInputs) check_input(inputs[i++], port, arguments);
-  raise_fault(check_sizes(arguments), C::kName);  // before the outputs are as large as they say
+  raise_fault(check_sizes(arguments), C::kName);  // before copies and outputs are as large as they say
+  for (Array& array : inputs) array = contiguous(array);
+  attach_all(arguments, inputs);
 }
 
 // Tokens are float32 here, whatever else they can be elsewhere.
@@ -181,7 +222,7 @@ nb::object allocate(const Arguments& arguments, const Port& port, void*& data) {
 }
 
 template <class Arguments>
-nb::object call(const std::vector<Array>& inputs, const std::vector<double>& values, const Execution& execution) {
+nb::object call(std::vector<Array>& inputs, const std::vector<double>& values, const Execution& execution) {
   using C = Contract<Arguments>;
   Arguments arguments{};
   if (values.size() != std::size(C::kFields)) throw nb::value_error("wrong number of attributes");
@@ -210,8 +251,8 @@ nb::object call(const std::vector<Array>& inputs, const std::vector<double>& val
   return nb::tuple(outputs);
 }
 
-nb::object call_named(const std::string& op, const std::vector<Array>& inputs, const std::vector<double>& values,
-                      int threads, const std::string& executor, std::uint64_t seed) {
+nb::object call_named(const std::string& op, std::vector<Array> inputs, const std::vector<double>& values, int threads,
+                      const std::string& executor, std::uint64_t seed) {
   const Execution execution = checked_execution(threads, executor, seed, op.c_str());
 #define SPIT_CALL(Arguments, name) \
   if (op == Contract<Arguments>::kName) return call<Arguments>(inputs, values, execution);

@@ -43,12 +43,24 @@ inline const ContrastTable* contrast_table() {
 }
 
 template <class Executor, class Arguments>
-void run_one(Executor& executor, const Arguments& a) {
+void run_phases(Executor& executor, const Arguments& a) {
   if constexpr (Contract<Arguments>::kHasImages) {
     with_pixels(a.images, contrast_table(), [&](const auto& pixels) { run_op(executor, a, pixels); });
   } else {
     run_op(executor, a);
   }
+}
+
+template <class Executor, class Arguments>
+void run_one(Executor& executor, const Arguments& a) {
+  run_phases(executor, a);
+}
+// Every phase must find the same count, whatever the caller's threads write meanwhile.
+template <class Executor>
+void run_one(Executor& executor, SpitFeatures a) {
+  const std::int32_t count = read_once(a.counts);
+  a.counts = &count;
+  run_phases(executor, a);
 }
 
 // The executor's scratch comes first; what follows it must be aligned as the op expects.

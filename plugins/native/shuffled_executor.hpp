@@ -82,7 +82,7 @@ class ShuffledExecutor {
   static constexpr bool kLargeBlocks = false;
 
   ShuffledExecutor(const native::Execution& execution, void* scratch)
-      : random_(execution.seed), scratch_(static_cast<float*>(scratch)) {}
+      : execution_(execution), random_(execution.seed), scratch_(static_cast<float*>(scratch)) {}
 
   static std::size_t scratch_bytes(const native::Execution&) {
     return TileScratch::floats(kTile, kTile) * sizeof(float);
@@ -126,10 +126,11 @@ class ShuffledExecutor {
   template <class Body>
   void each(int count, const Body& body) {
     native::run_fibres(
-        random_, count, [](void* context, int i) { (*static_cast<const Body*>(context))(i); },
+        execution_, random_, count, [](void* context, int i) { (*static_cast<const Body*>(context))(i); },
         const_cast<Body*>(&body));
   }
 
+  const native::Execution& execution_;
   native::SplitMix random_;
   float* scratch_;
 };

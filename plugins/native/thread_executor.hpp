@@ -27,7 +27,7 @@ class ThreadExecutor {
   static constexpr bool kLargeBlocks = true;
 
   ThreadExecutor(const native::Execution& execution, void* scratch)
-      : threads_(execution.threads), scratch_(static_cast<float*>(scratch)) {}
+      : execution_(execution), threads_(execution.threads), scratch_(static_cast<float*>(scratch)) {}
 
   static std::size_t scratch_bytes(const native::Execution& execution) {
     return static_cast<std::size_t>(execution.threads) * kTileScratchFloats * sizeof(float);
@@ -104,11 +104,13 @@ class ThreadExecutor {
 
   template <class Body>
   void share(int parts, const Body& body) {
+    execution_.may_be_interrupted();
     native::run_tasks(
         threads_, parts, [](void* context, int part) { (*static_cast<const Body*>(context))(part); },
         const_cast<Body*>(&body));
   }
 
+  const native::Execution& execution_;
   int threads_;
   float* scratch_;
 };

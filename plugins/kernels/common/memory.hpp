@@ -7,6 +7,16 @@
 
 SPIT_NAMESPACE_BEGIN
 
+// A value of the caller's, which may be written meanwhile: what is checked is what is used.
+template <class T>
+SPIT_HD T read_once(const T* at) {
+#if defined(__CUDACC__)
+  return *at;
+#else
+  return __atomic_load_n(at, __ATOMIC_RELAXED);
+#endif
+}
+
 // One thread at a time.
 struct Plain {
   static constexpr bool kAddsAreFree = true;

@@ -24,16 +24,17 @@ bool refused(const Fault& fault) {
 template <class Arguments>
 std::size_t bytes(const Arguments* given) {
   if (!given) return refused(Contract<Arguments>::kName, "there are no arguments"), 0;
-  if (refused<Arguments>(check_sizes(*given))) return 0;
-  return cuda::workspace(*given);
+  const Arguments a = *given;
+  return refused<Arguments>(check_sizes(a)) ? 0 : cuda::workspace(a);
 }
 
 template <class Arguments>
 std::int32_t run(const Arguments* given, void* stream) {
-  bool bad = !given && refused(Contract<Arguments>::kName, "there are no arguments");
-  bad = bad || refused<Arguments>(check(*given));
-  bad = bad || (!given->workspace && refused(Contract<Arguments>::kName, "there is no workspace"));
-  return bad ? cudaErrorInvalidValue : cuda::run(*given, static_cast<cudaStream_t>(stream));
+  if (!given) return refused(Contract<Arguments>::kName, "there are no arguments"), cudaErrorInvalidValue;
+  const Arguments a = *given;  // what is checked is what runs
+  if (refused<Arguments>(check(a))) return cudaErrorInvalidValue;
+  if (!a.workspace) return refused(Contract<Arguments>::kName, "there is no workspace"), cudaErrorInvalidValue;
+  return cuda::run(a, static_cast<cudaStream_t>(stream));
 }
 
 }  // namespace

@@ -29,8 +29,9 @@ struct FeatureState {
   bool nearest;
   KernelWeights weights;
 
+  // A CPU's caller may write the labels while they are read: every one is checked where it is used.
   const std::int32_t* labels;  // [B, pixels]
-  const std::int32_t* counts;  // [B]
+  const std::int32_t* counts;  // [B] the same in every phase
   void* tokens;                // [B, max_tokens, bins, bins, 3 + histograms]
   float* contrast;             // [B, 3, pixels]
   Region* regions;             // [B, max_tokens]

@@ -105,8 +105,8 @@ struct SumHistograms {
     const std::int32_t* row = state.labels_of(image) + static_cast<std::int64_t>(r) * state.width + column;
     const Region* regions = state.regions_of(image);
     for (int i = 0, begin = 0; i < count; begin = i) {
-      const std::int32_t label = row[i];
-      for (++i; i < count && row[i] == label;) ++i;
+      const std::int32_t label = read_once(row + i);
+      for (++i; i < count && read_once(row + i) == label;) ++i;
       if (static_cast<std::uint32_t>(label) >= used) continue;
       std::uint64_t* sums = state.sums_of(image, label);
       if (inside(regions[label], block)) {

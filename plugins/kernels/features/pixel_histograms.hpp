@@ -23,7 +23,7 @@ struct SumPixelHistograms {
  private:
   template <class Memory>
   SPIT_HD void pixel(int image, int r, int c) const {
-    const std::int32_t label = state.labels_of(image)[r * state.width + c];
+    const std::int32_t label = read_once(state.labels_of(image) + r * state.width + c);
     if (static_cast<std::uint32_t>(label) >= static_cast<std::uint32_t>(state.used(image))) return;
     add_run<Memory>(state, state.regions_of(image)[label], r, c, c + 1);
     const float step = 2.0f / static_cast<float>(larger(state.height, state.width));

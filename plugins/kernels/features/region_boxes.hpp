@@ -69,8 +69,8 @@ struct FindBoxes {
     for (int r = block.row_begin; r < block.row_end; ++r) {
       const std::int32_t* row = state.labels_of(image) + static_cast<std::int64_t>(r) * state.width;
       for (int c = block.column_begin, begin = c; c < block.column_end; begin = c) {
-        const std::int32_t label = row[c];
-        for (++c; c < block.column_end && row[c] == label;) ++c;
+        const std::int32_t label = read_once(row + c);
+        for (++c; c < block.column_end && read_once(row + c) == label;) ++c;
         if (static_cast<std::uint32_t>(label) < used) add_run<Memory>(state, regions[label], r, begin, c);
       }
     }

@@ -99,7 +99,7 @@ struct WriteTokens {
       const int place = rows[corner / 2] + columns[corner % 2];
       const float weight = row_weight[corner / 2] * column_weight[corner % 2];
       for (int c = 0; c < 3; ++c) value[c] = value[c] + (state.contrast_of(image, c)[place] * 2.0f - 1.0f) * weight;
-      mask = mask + (labels[place] == number ? weight : 0.0f);
+      mask = mask + (read_once(labels + place) == number ? weight : 0.0f);
     }
     for (int c = 0; c < 3; ++c) out[c] = Value::rounded(value[c] * mask);
   }

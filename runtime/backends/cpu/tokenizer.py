@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,18 +37,18 @@ class NativeTokenizer:
         tokenizer = self._manifest.tokenizer
         if tokenizer.interpolation not in ("bilinear", "nearest"):
             raise ValueError(f"unknown interpolation {tokenizer.interpolation}")
-        tokens: NDArray[np.float32] = ops.region_features(
+        return ops.region_features(
             images,
             labels,
             counts,
+            layout="NCHW",
             max_tokens=rows,
             bins=tokenizer.bins,
             sigma=tokenizer.sigma,
             gradient=self._manifest.gradient,
-            interpolation=tokenizer.interpolation,  # type: ignore[arg-type]  # checked above
+            interpolation=cast(ops.Interpolation, tokenizer.interpolation),
             threads=self._threads,
         )
-        return tokens
 
     def regions(
         self, images: NDArray[np.uint8], seeds: NDArray[np.int64] | None
@@ -59,11 +61,11 @@ class NativeTokenizer:
         if tokenizer.kind == "voronoi":
             chosen = [tokenizer.seed or 0] * batch if seeds is None else seeds.tolist()
             return ops.voronoi_tessellation(chosen, height, width, threads=self._threads)
-        found: tuple[NDArray[np.int32], NDArray[np.int32]] = ops.superpixel_merge(
+        return ops.superpixel_merge(
             images,
+            layout="NCHW",
             levels=tokenizer.levels,
             compactness=tokenizer.compactness,
             final_threshold=tokenizer.threshold,
             threads=self._threads,
         )
-        return found

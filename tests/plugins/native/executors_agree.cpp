@@ -1,5 +1,6 @@
 // Runs every op on threads and shuffled, over shapes, options and values, and compares the bits: the
 // program that sanitizers watch.
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "../../../plugins/kernels/common/pixels.hpp"
 #include "../../../plugins/native/dispatch.hpp"
 
 namespace {
@@ -172,6 +174,73 @@ bool callers_do_not_meet() {
   return good;
 }
 
+// Tokens may be anything while another thread writes labels and counts; memory must be left alone.
+void inputs_change_meanwhile(int seeds) {
+  const Image image(PixelKind::kUint8, 1, 60, 70, false);
+  constexpr int kRows = 40, kBins = 8;
+  std::vector<std::int32_t> labels(60 * 70), counts(1);
+  std::vector<float> tokens(kRows * kBins * kBins * 5);
+  std::atomic<bool> running{true};
+  std::thread writer([&] {
+    constexpr std::int32_t kValues[] = {0, 39, 5, std::numeric_limits<std::int32_t>::max(), -1, 1 << 20};
+    for (std::uint32_t state = 7; running.load();) {
+      for (auto& label : labels) __atomic_store_n(&label, kValues[next(state) % 6], __ATOMIC_RELAXED);
+      __atomic_store_n(&counts[0], kValues[next(state) % 6], __ATOMIC_RELAXED);
+    }
+  });
+  const SpitFeatures features{image.images,
+                              labels.data(),
+                              counts.data(),
+                              kRows,
+                              kBins,
+                              0.1,
+                              1,
+                              SPIT_INTERPOLATION_BILINEAR,
+                              SPIT_TOKEN_TYPE_FLOAT32,
+                              tokens.data(),
+                              nullptr};
+  for (int i = 0; i < 200; ++i) require(run(features, {ExecutorKind::kThreads, 1 + i % 4, 0}));
+  for (int seed = 0; seed < seeds; ++seed) {
+    require(run(features, {ExecutorKind::kShuffled, 1, static_cast<std::uint64_t>(seed)}));
+  }
+  running.store(false);
+  writer.join();
+}
+
+// An interruption ends an op at each of its chances, and may call an op itself; the next call is as ever.
+struct Interrupted {};
+int chances;
+const Image* nested;
+std::int32_t nested_count;
+
+void interrupt() {
+  std::vector<std::int32_t> labels(nested->images.height * nested->images.width);
+  require(run(SpitMerge{nested->images, 4, 0.0, 0.0, labels.data(), &nested_count, nullptr},
+              {ExecutorKind::kShuffled, 1, 1}));
+  if (--chances < 0) throw Interrupted{};
+}
+
+bool interruptions_end_the_work(bool shuffled) {
+  const Image image(PixelKind::kUint8, 2, 20, 30, false), small(PixelKind::kUint8, 1, 5, 6, false);
+  const Result expected = results(image.images, kOptions[0], {ExecutorKind::kThreads, 1, 0});
+  nested = &small;
+  Execution execution{shuffled ? ExecutorKind::kShuffled : ExecutorKind::kThreads, 2, 3, interrupt};
+  bool good = true;
+  for (int before : {0, 1, 2, 7, 30, 1000000}) {
+    chances = before;
+    bool ended = false;
+    try {
+      good &= report(results(image.images, kOptions[0], execution) == expected, image.images, "interrupted", before);
+    } catch (const Interrupted&) {
+      ended = true;
+    }
+    good &= report(ended == (before < 1000000), image.images, "interruption", before);
+    const Execution plain{execution.executor, 2, 3};
+    good &= report(results(image.images, kOptions[0], plain) == expected, image.images, "after interruption", before);
+  }
+  return good;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -184,6 +253,10 @@ int main(int count, char** arguments) {
   good &= agree(1, 130, 270, 0);  // several tiles each way, and work for seven threads
   good &= agree(1, 70, 300, 0);
   good &= callers_do_not_meet();
+  inputs_change_meanwhile(seeds);
+  if (seeds > 0) {
+    for (const bool shuffled : {false, true}) good &= interruptions_end_the_work(shuffled);
+  }
   std::printf("%s: %s\n", variant(), good ? "all executors agree" : "executors DISAGREE");
   return good ? 0 : 1;
 }

@@ -73,6 +73,7 @@ class OpCase:
             compactness=self.compactness,
             final_threshold=self.final_threshold,
             pixels=self.pixels,
+            layout="NCHW",
             threads=threads,
         )
         tokens = ops.region_features(
@@ -80,6 +81,7 @@ class OpCase:
             labels,
             counts,
             pixels=self.pixels,
+            layout="NCHW",
             threads=threads,
             **self.feature_options(),
         )

@@ -3,6 +3,8 @@ reference, for every seed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -48,14 +50,16 @@ def assert_same(
 @pytest.mark.parametrize("first", range(0, 200, 40))
 def test_shuffled_merge(first: int) -> None:
     for seed in SEEDS[first : first + 40]:
-        options = {
+        options: dict[str, Any] = {
             "compactness": COMPACTNESS[seed % 3],
             "final_threshold": THRESHOLD[seed % 4],
             "levels": LEVELS[seed // 5 % 5],
         }
         image = small_image(seed)
         expected = superpixel_merge(torch.from_numpy(image), **options)
-        found = ops.superpixel_merge(image, executor="shuffled", seed=seed, **options)
+        found = ops.superpixel_merge(
+            image, layout="NCHW", executor="shuffled", seed=seed, **options
+        )
         assert_same(found, expected, seed)
 
 
@@ -64,7 +68,7 @@ def test_shuffled_features(first: int) -> None:
     for seed in SEEDS[first : first + 40]:
         image = torch.from_numpy(small_image(seed))
         labels, counts = superpixel_merge(image, levels=1 + seed // 5 % 2)
-        options = {
+        options: dict[str, Any] = {
             "gradient": seed % 2 == 0,
             "interpolation": ("bilinear", "nearest")[seed // 2 % 2],
             "bins": BINS[seed % 3],
@@ -73,7 +77,7 @@ def test_shuffled_features(first: int) -> None:
         }
         expected = region_features(image, labels, counts, **options)
         found = ops.region_features(
-            image, labels, counts, executor="shuffled", seed=seed, **options
+            image, labels, counts, layout="NCHW", executor="shuffled", seed=seed, **options
         )
         np.testing.assert_array_equal(
             found.numpy().view(np.int32), expected.numpy().view(np.int32), err_msg=f"seed {seed}"

@@ -50,18 +50,22 @@ def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any]) -> None:
 def assert_merge(images: NDArray[Any], pixels: Pixels = "uint8", **options: Any) -> None:
     labels, counts = reference_merge(torch.from_numpy(images), pixels, **options)
     for threads in THREADS:
-        found = ops.superpixel_merge(images, pixels=pixels, threads=threads, **options)
+        found = ops.superpixel_merge(
+            images, pixels=pixels, layout="NCHW", threads=threads, **options
+        )
         assert_same_bits(found[1], counts)
         assert_same_bits(found[0], labels)
 
 
 def assert_features(images: NDArray[np.uint8], **options: Any) -> None:
-    labels, counts = ops.superpixel_merge(images)
+    labels, counts = ops.superpixel_merge(images, layout="NCHW")
     expected = region_features(
         torch.from_numpy(images), torch.from_numpy(labels), torch.from_numpy(counts), **options
     )
     for threads in THREADS:
-        tokens = ops.region_features(images, labels, counts, threads=threads, **options)
+        tokens = ops.region_features(
+            images, labels, counts, layout="NCHW", threads=threads, **options
+        )
         assert_same_bits(tokens, expected.numpy())
 
 
