@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from spit_edge.base.progress import Steps
 from spit_edge.base.text import shown
+from spit_edge.export.deploy.answers import Event, StepDone, TableMade
 
 
 class Reporter(Protocol):
@@ -17,8 +18,8 @@ class Reporter(Protocol):
     def line(self, text: str) -> None:
         """A fact or a result."""
 
-    def event(self, event: dict[str, Any]) -> None:
-        """An event of the device: step, done or table."""
+    def event(self, event: Event) -> None:
+        """What the device is at."""
 
     def sending(self, total: int) -> None:
         """A transfer of so many bytes begins."""
@@ -40,12 +41,11 @@ class PersonalReporter:
     def line(self, text: str) -> None:
         self.console.print(shown(text, lines=True), soft_wrap=True)
 
-    def event(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "done":
-            self.line(f"{event['what']} {event['seconds']:.1f} s")
-        elif kind == "table":
-            sys.stdout.write(shown(event["text"], lines=True))
+    def event(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            self.line(f"{event.what} {event.seconds:.1f} s")
+        elif isinstance(event, TableMade):
+            sys.stdout.write(shown(event.text, lines=True))
             sys.stdout.flush()
 
     def sending(self, total: int) -> None:

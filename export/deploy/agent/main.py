@@ -24,6 +24,7 @@ from spit_edge.export.deploy.agent.protocol import (
     Impatient,
     Refused,
     die_with_connection,
+    keep_saying_alive,
     say,
     sentence,
 )
@@ -49,6 +50,7 @@ def main() -> None:
     """Answer the request; the exit status is 0 if it is done."""
     request: Request = json.loads(sys.stdin.buffer.readline())
     code = 1
+    keep_saying_alive()
     try:
         say("result", value=_OPERATIONS[request["operation"]](_root(request), request))
         code = 0
@@ -124,7 +126,7 @@ def _rollback(root: Path, request: Request) -> Request:
     with locked(root):
         release = rollback(root)
         restart(request["restart"])
-        return {"release": release}
+        return {"release": release, "passed": True}
 
 
 _OPERATIONS = {
