@@ -29,7 +29,7 @@ if sys.platform == "linux":
     import ctypes
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == parent:
-    os.execv(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
@@ -38,7 +38,7 @@ class TooMuch(Exception):
 
 
 def tied(words: Sequence[str]) -> list[str]:
-    """The command, its program a path, that Linux kills when its parent ends, however that does.
+    """The command, which Linux kills when its parent ends, however that happens.
 
     Python sets this up and becomes the program: between fork and exec of a process with threads
     nothing may be done.

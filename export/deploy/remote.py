@@ -47,7 +47,8 @@ _MODULES = (
     *(f"spit_edge.base.{name}" for name in ("errors", "sizes", "drafts", "files", "install")),
     "spit_edge.runtime.cuda.driver",
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
-    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
+    *(f"{agent.__name__}.{name}" for name in ("protocol", "use", "facts", "releases")),
+    *(f"{agent.__name__}.{name}" for name in ("environment", "install", "main")),
 )
 """What is sent, in an order in which each finds what it imports."""
 _BOOTSTRAP = """

@@ -37,7 +37,7 @@ def stand_in(folder: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> Path
 def alive(pids: Path) -> list[int]:
     """Those of the stand-in's processes that still run."""
     found = [int(line) for line in pids.read_text().split()] if pids.exists() else []
-    return [pid for pid in found if Path(f"/proc/{pid}/cmdline").exists()]
+    return [pid for pid in found if _runs(pid)]
 
 
 def options(folder: Path) -> list[str]:
@@ -46,3 +46,11 @@ def options(folder: Path) -> list[str]:
     wheel = folder / f"spit_edge-0.1.0-{python}-{python}-linux_{platform.machine()}.whl"
     wheel.write_bytes(b"never reached")
     return ["--no-plugins", "--allow-random-weights", "--wheel", str(wheel)]
+
+
+def _runs(pid: int) -> bool:
+    """A process that has ended and that nobody has asked for its status has no words any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
