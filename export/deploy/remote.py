@@ -11,6 +11,8 @@ that gives no sign of life is given up, and so is one that says what our program
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,11 +20,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import util
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spit_edge.base.drafts import draft_folder
 from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy import agent
 from spit_edge.export.deploy.answers import Alive, Refusal, Result, event_in, quoted, value_of
@@ -40,6 +43,10 @@ as gone.  While it works, it gives one every ten."""
 ANSWER_SECONDS = 600
 """For a user to answer what ssh asks while it logs in."""
 _GOODBYE_SECONDS = 5
+_DRAFT = "spit-ssh"
+_PLACE = re.compile(r"/[A-Za-z0-9_./+@=,:-]{0,47}")
+"""A path may have 103 bytes everywhere; the folder's name, and what ssh adds to the socket's until
+it listens, take the others.  Other letters mean something in ssh's configuration."""
 _SENTENCE = 4000
 """Characters of a device's sentence that are shown."""
 _T = TypeVar("_T")
@@ -76,7 +83,8 @@ class Remote:
         self.target = target
         self.reporter = reporter
         self._batch = batch
-        self._folder = Path(tempfile.mkdtemp(prefix="spit-ssh-"))
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(draft_folder(_short_place(), _DRAFT))
         self._running: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -175,7 +183,8 @@ class Remote:
                     check=False,
                     timeout=_GOODBYE_SECONDS,
                 )
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):  # the connection takes its socket away itself, perhaps now
+            self._stack.close()
 
     def _connect(self) -> None:
         """Log in, asking if the user is there to answer."""
@@ -242,6 +251,21 @@ class Remote:
             return Unbelievable(f"{host} did not answer{said}: does ssh run commands there?")
         last = (told.strip().splitlines() or [f"status {code}"])[-1]
         return DeployError(f"Python on {host} stopped: {last[:_SENTENCE]}{said}")
+
+
+def _short_place() -> Path:
+    """A folder for temporary files whose path ssh takes for a socket.
+
+    Raises DeployError.
+    """
+    named = (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp")
+    for place in filter(None, named):
+        if _PLACE.fullmatch(place) and os.access(place, os.W_OK | os.X_OK):
+            return Path(place)
+    raise DeployError(
+        "ssh needs a folder for its socket, with a path of at most 48 plain letters, and neither "
+        "TMPDIR nor XDG_RUNTIME_DIR nor /tmp is one that can be written: set TMPDIR to one"
+    )
 
 
 def _sources() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import IO
 
+from spit_edge.base.drafts import draft_folder
 from spit_edge.export.deploy.agent.protocol import FULL
 from spit_edge.export.deploy.child import tied
 from spit_edge.export.deploy.errors import DeployError
@@ -53,9 +54,11 @@ def send(
 def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], total: int) -> bool:
     """False if it does not work: here or there it may be too old, or a login there prints lines,
     which its protocol does not bear."""
-    with tempfile.TemporaryDirectory(prefix="spit-send-") as folder:
+    with draft_folder(Path(tempfile.gettempdir()), "spit-send") as draft:
+        folder = draft / "files"
+        folder.mkdir()
         for sha256, file in sources.items():
-            (Path(folder) / sha256).symlink_to(file.source.resolve())
+            (folder / sha256).symlink_to(file.source.resolve())
         words = [
             "rsync",
             "--recursive",
