@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -116,10 +117,29 @@ def test_old_python(device: Device, other: Path, capsys) -> None:
     assert "3.8.10: at least 3.10 is needed" in refused(device, other, capsys)
 
 
-def test_words_at_login_do_no_harm(device: Device, bundle: Path, capsys) -> None:
-    device.server.set_environment(str(device.tools), device.home, before="echo '{}'; echo welcome")
-    (device.tools / "rsync").unlink()  # it does not bear them
-    assert device.deploy(bundle) == 0
+def test_words_at_login_do_no_harm(device: Device, other: Path, capsys) -> None:
+    """Lines, events that are none, and words without an end; rsync does not bear them."""
+    words = "echo '{}'; echo '[1]'; echo welcome; printf 'you have mail: '"
+    device.server.set_environment(str(device.tools), device.home, before=words)
+    assert device.deploy(other) == 0
+    assert ("tar is used instead" in capsys.readouterr().err) == bool(shutil.which("rsync"))
+    assert device.deploy(other, "--rollback") == 0
+
+
+def test_damage_there_is_no_way_back(device: Device, other: Path, capsys) -> None:
+    """Of files it is refused; an environment is made anew."""
+    assert device.deploy(other) == 0
+    environment = (device.root / "previous" / "venv").resolve()
+    (environment / "bin" / "python").unlink()
+    assert device.deploy(other, "--rollback") == 0
+    assert "making the Python environment" in capsys.readouterr().err
+    assert (device.current / "venv").resolve() != environment
+    # The other one is the previous one now.
+    place = device.root / "previous" / "bundle" / "parity.json"
+    place.write_bytes(place.read_bytes()[:-1] + b" ")
+    assert "is damaged on the device" in refused(device, other, capsys, "--rollback")
+    assert device.deploy(other) == 0
+    assert device.deploy(other, "--rollback") == 0
 
 
 def test_damaged_bundle(device: Device, other: Path, capsys) -> None:
