@@ -81,6 +81,8 @@ class DeployOptions:
 
 Version = Annotated[str, Meta(pattern=r"^\d{1,9}\.\d{1,9}[\w.+-]{0,80}\Z")]
 
+_Package = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.+-]{0,79}\Z")]
+
 
 class Gpu(Struct, frozen=True):
     """Compute capability times ten, and the newest CUDA that the driver runs (13000 for 13.0)."""
@@ -107,9 +109,9 @@ class Facts(Struct, frozen=True):
     venv: bool
     numpy: Version | None
     tensorrt: Version | None
-    to_compile: list[str]
+    to_compile: Annotated[list[_Package], Meta(max_length=20)]
     gpu: Gpu | None
-    jetson: str | None
+    jetson: Annotated[str, Meta(max_length=500)] | None
     rsync: bool
     disk_free: Count
     memory_free: Count | None

@@ -15,11 +15,18 @@ from typing import IO
 from spit_edge.base.drafts import draft_folder
 from spit_edge.export.deploy.agent.protocol import FULL
 from spit_edge.export.deploy.child import tied
-from spit_edge.export.deploy.errors import DeployError
+from spit_edge.export.deploy.errors import DeployError, silent
 from spit_edge.export.deploy.package import PackedFile
 from spit_edge.export.deploy.remote import SILENCE, Remote
 
 _CHUNK = 1 << 20
+_REASONS = {
+    1: "rsync here or there is too old",
+    2: "rsync does not bear what the login on the device prints",
+    12: "rsync's stream is disturbed, as by what a login prints, or broke",
+}
+"""By rsync's exit status."""
+_TIMEOUT = 30
 
 
 def send(
@@ -75,9 +82,12 @@ def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], to
         return True
     if "No space left on device" in told or "Disk quota exceeded" in told:
         raise DeployError(FULL)
+    if code == _TIMEOUT:
+        raise silent(remote.target.host, SILENCE)
     # If it is the connection, tar finds that out and says so.
-    why = (told.strip().splitlines() or [f"status {code}"])[0][:300]
-    remote.reporter.line(f"rsync does not work here or there ({why}): tar is used instead")
+    first = (told.strip().splitlines() or [f"status {code}"])[0][:300]
+    why = _REASONS.get(code, f"rsync does not work: {first}")
+    remote.reporter.line(f"{why}: tar is used instead")
     return False
 
 

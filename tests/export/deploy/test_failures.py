@@ -122,7 +122,8 @@ def test_words_at_login_do_no_harm(device: Device, other: Path, capsys) -> None:
     words = "echo '{}'; echo '[1]'; echo welcome; printf 'you have mail: '"
     device.server.set_environment(str(device.tools), device.home, before=words)
     assert device.deploy(other) == 0
-    assert ("tar is used instead" in capsys.readouterr().err) == bool(shutil.which("rsync"))
+    told = "rsync does not bear what the login on the device prints: tar is used instead"
+    assert (told in capsys.readouterr().err) == bool(shutil.which("rsync"))
     assert device.deploy(other, "--rollback") == 0
 
 

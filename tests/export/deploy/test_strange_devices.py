@@ -62,6 +62,8 @@ def deployed(bundle: Path, tmp_path: Path, *more: str) -> int:
         (result({**FACTS, "disk_free": 1 << 70}), "answers facts with"),
         (result({**FACTS, "gpu": {"sm": "x", "cuda": 0}}), "answers facts with"),
         (result({**FACTS, "current": "../../etc"}), "answers facts with"),
+        (result({**FACTS, "to_compile": ["; reboot"]}), "answers facts with"),
+        (result({**FACTS, "jetson": "x" * 1000}), "answers facts with"),
     ],
 )
 def test_lies(bundle: Path, tmp_path: Path, monkeypatch, capsys, answer: str, said: str) -> None:
