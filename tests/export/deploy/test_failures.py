@@ -174,12 +174,16 @@ def test_other_environment_for_the_release_in_use(
     """The same release again, with other packages: while they are tried, it keeps its own."""
     assert device.deploy(bundle) == 0
     before = (device.current / "venv").resolve()
-    real = steps.make_plan
+    plan, request = steps.make_plan, steps._request
 
-    def other(*given: object) -> object:
-        return replace(real(*given), requires=("pip",), backend="no-such")  # type: ignore[arg-type]
+    def other_plan(*given: object) -> object:
+        return replace(plan(*given), requires=("pip",))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steps, "make_plan", other)
+    def other_request(*given: object) -> object:
+        return request(*given) | {"backend": "no-such"}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "make_plan", other_plan)
+    monkeypatch.setattr(steps, "_request", other_request)
     assert "there is no backend" in refused(device, bundle, capsys)
     assert (device.current / "venv").resolve() == before
     assert len(list((device.root / "venvs").iterdir())) == 2
