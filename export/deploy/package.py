@@ -156,7 +156,7 @@ def _packed(path: Path) -> PackedFile:
 
 _ROOT = Path(export.__file__).resolve().parent.parent
 _FOLDERS = ("export", "plugins", "runtime", "spit_edge", "spit_ref")
-_FILES = ("CMakeLists.txt", "README.md", "pyproject.toml")
+_FILES = ("CMakeLists.txt", "LICENSE", "NOTICE", "README.md", "pyproject.toml")
 _LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 
