@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from spit_edge.base.command_line import DONE, FAILED
 from spit_edge.export.commands.deployment import (
@@ -36,18 +37,21 @@ def run(options: argparse.Namespace) -> int:
     """Deploy or roll back; FAILED where a comparison fails, here or there."""
     reporter = PersonalReporter()
     target = parse_target(options.device, options.name, service_name(options), options.ssh_config)
+    wishes = wishes_of(options)
     if options.rollback:
         with Remote(target, reporter) as remote:
-            print(rollback(remote, wishes_of(options)))
-        return DONE
-    wishes = wishes_of(options)
+            return _told(reporter, lambda: rollback(remote, wishes))
     bundle = deployable(options)
     if options.validate and not valid(options.bundle):
         return FAILED
     with packed(bundle, options) as package, Remote(target, reporter) as remote:
-        try:
-            print(deploy(remote, package, wishes).release)
-        except CheckFailed as error:
-            reporter.line(f"failed: {error}")
-            return FAILED
+        return _told(reporter, lambda: deploy(remote, package, wishes).release)
+
+
+def _told(reporter: PersonalReporter, work: Callable[[], str]) -> int:
+    try:
+        print(work())
+    except CheckFailed as error:
+        reporter.line(f"failed: {error}")
+        return FAILED
     return DONE

@@ -13,6 +13,10 @@ class Unreachable(DeployError):
     """There is no connection to the device, or it broke."""
 
 
+class Unbelievable(DeployError):
+    """The device says what the program that was sent there never says."""
+
+
 class CheckFailed(DeployError):
     """The bundle gives other results on the device than the reference."""
 
@@ -45,9 +49,17 @@ _LOST = "the connection to {host} broke: deploy again, what has arrived is not s
 
 def unreachable(host: str, words: str) -> Unreachable:
     """The error for what ssh printed before it gave up."""
-    last = next((line for line in reversed(words.strip().splitlines()) if line.strip()), "")
+    last = next((line for line in reversed(words.strip().splitlines()) if line.strip()), "")[:300]
     for marks, sentence in _CAUSES:
         if any(mark in words for mark in marks):
             return Unreachable(f"{sentence.format(host=host)} ({last.strip()})")
     told = f" ({last.strip()})" if last else ""
     return Unreachable(_LOST.format(host=host) + told)
+
+
+def silent(host: str, seconds: float) -> Unreachable:
+    """The error for a device that was waited for long enough."""
+    return Unreachable(
+        f"{host} has given no sign of life for {seconds:.0f} s: check it and its network, then "
+        "deploy again; what has arrived is not sent again"
+    )

@@ -33,8 +33,10 @@ from rich.text import Text
 from spit_edge.base.command_line import DONE, FAILED, NOT_DONE
 from spit_edge.base.errors import SpitError
 from spit_edge.base.progress import console
+from spit_edge.base.sizes import size_text
 from spit_edge.base.tables import new_table
 from spit_edge.base.text import shown
+from spit_edge.export.deploy.answers import Event, StepBegun
 from spit_edge.export.deploy.errors import CheckFailed, DeployError
 from spit_edge.export.deploy.remote import Remote
 from spit_edge.export.deploy.target import DeployOptions, EngineWish, Target, parse_target
@@ -46,6 +48,9 @@ class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
     dir: str | None = None
     engine: EngineWish | None = None
     backend: str | None = None
+
+
+_FILE_BYTES = 1 << 20
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,10 +101,16 @@ def _parse(file: Path) -> _File:
     # Python has it from 3.11 on; the package it was made of is the same.
     toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        return msgspec.convert(toml.loads(file.read_text()), _File)
+        if not file.is_file() or file.stat().st_size > _FILE_BYTES:
+            raise DeployError(
+                f"{file} is no list of devices: it is no file of at most {size_text(_FILE_BYTES)}"
+            )
+        return msgspec.convert(toml.loads(file.read_text("utf-8")), _File)
     except OSError as error:
         raise DeployError(f"cannot read {file}: {error.strerror}") from error
-    except (toml.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise DeployError(f"{file} is no list of devices: it is nested too deeply") from error
+    except (ValueError, msgspec.ValidationError) as error:
         raise DeployError(f"{file} is no list of devices: {error}") from error
 
 
@@ -159,9 +170,9 @@ class _MemberReporter:
     def line(self, text: str) -> None:
         self._table.set(self._name, text)
 
-    def event(self, event: dict[str, Any]) -> None:
-        if event["event"] == "step":
-            self.line(event["what"])
+    def event(self, event: Event) -> None:
+        if isinstance(event, StepBegun):
+            self.line(event.what)
 
     def sending(self, total: int) -> None:
         self._total, self._percent = total, -1

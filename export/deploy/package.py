@@ -19,9 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 from spit_edge import export
+from spit_edge.base.drafts import draft_folder
 from spit_edge.base.files import file_sha256, json_file, whole_file
 from spit_edge.export.deploy.errors import DeployError
 from spit_edge.plugins.plugin_library import (
@@ -83,11 +84,11 @@ def make_package(
     """
     if bundle.manifest.part != "full":
         raise DeployError(f"{bundle.path} holds the trunk alone: deploy a bundle of --part full")
-    with TemporaryDirectory(prefix="spit-package-") as folder:
+    with draft_folder(Path(gettempdir()), "spit-package") as folder:
         places = {f"bundle/{name}": bundle.path / name for name in bundle.manifest.files}
         places[f"bundle/{MANIFEST}"] = bundle.path / MANIFEST
         own = {f"runtime/{_wheel(path).name}": path for path in wheels}
-        sources = None if own else write_sources(Path(folder))
+        sources = None if own else write_sources(folder)
         if sources is not None:
             places[f"runtime/{sources.name}"] = sources
         elif not own:
@@ -97,7 +98,7 @@ def make_package(
         if wheelhouse is not None:
             places |= {f"wheelhouse/{path.name}": path for path in _wheels_in(wheelhouse)}
         files = {name: _packed(path) for name, path in sorted(places.items())}
-        files[CONTENTS] = _packed(_write_contents(Path(folder) / CONTENTS, files))
+        files[CONTENTS] = _packed(_write_contents(folder / CONTENTS, files))
         yield Package(
             bundle, files, sorted(own), f"runtime/{sources.name}" if sources else None, libraries
         )
@@ -141,7 +142,7 @@ def _wheel(path: Path) -> Path:
 
 
 def _wheels_in(folder: Path) -> list[Path]:
-    if not (found := sorted(folder.glob("*.whl"))):
+    if not (found := sorted(path for path in folder.glob("*.whl") if path.is_file())):
         raise DeployError(f"there are no wheels in {folder}")
     return found
 
@@ -155,7 +156,7 @@ def _packed(path: Path) -> PackedFile:
 
 _ROOT = Path(export.__file__).resolve().parent.parent
 _FOLDERS = ("export", "plugins", "runtime", "spit_edge", "spit_ref")
-_FILES = ("CMakeLists.txt", "README.md", "pyproject.toml")
+_FILES = ("CMakeLists.txt", "LICENSE", "NOTICE", "README.md", "pyproject.toml")
 _LEFT_OUT = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 

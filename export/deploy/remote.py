@@ -4,40 +4,63 @@ The first connection stays open for the others (ControlMaster, in a folder of ou
 starts Python on the device, sends it the modules of ``agent/``, what they import of ours and a
 request on stdin, and reads events from its stdout until the result; nothing of it is left there.
 While a call lasts, its stdin stays open and gets a sign of life now and then: when this side or the
-network is gone, the device notices and stops what it was doing.
+network is gone, the device notices and stops what it was doing.  So does the device: one
+that gives no sign of life is given up, and so is one that says what our program never says.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import util
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
+from spit_edge.base.drafts import draft_folder
+from spit_edge.base.sizes import size_text
 from spit_edge.export.deploy import agent
-from spit_edge.export.deploy.errors import DeployError, unreachable
+from spit_edge.export.deploy.answers import Alive, Refusal, Result, event_in, quoted, value_of
+from spit_edge.export.deploy.child import LINE_BYTES, SPOKEN_BYTES, Child, TooMuch
+from spit_edge.export.deploy.errors import DeployError, Unbelievable, silent, unreachable
 from spit_edge.export.deploy.reporter import Reporter
 from spit_edge.export.deploy.target import Target
 
 CONNECT_SECONDS = 20
 BEAT_SECONDS = 10
 """Between signs of life, without which a device stops what it was doing."""
+SILENCE = 60
+"""Seconds without a sign of life, or without taking what it is sent, after which a device counts
+as gone.  While it works, it gives one every ten."""
+ANSWER_SECONDS = 600
+"""For a user to answer what ssh asks while it logs in."""
+_GOODBYE_SECONDS = 5
+_DRAFT = "spit-ssh"
+_PLACE = re.compile(r"/[A-Za-z0-9_./+@=,:-]{0,47}")
+"""A path may have 103 bytes everywhere; the folder's name, and what ssh adds to the socket's until
+it listens, take the others.  Other letters mean something in ssh's configuration."""
+_SENTENCE = 4000
+"""Characters of a device's sentence that are shown."""
+_T = TypeVar("_T")
 _MODULES = (
     *(f"spit_edge.base.{name}" for name in ("errors", "sizes", "drafts", "files", "install")),
     "spit_edge.base.driver",
     *(f"spit_edge.runtime.jetson.{name}" for name in ("clocks", "software", "board")),
-    *(f"{agent.__name__}.{m}" for m in ("protocol", "facts", "releases", "install", "main")),
+    *(f"{agent.__name__}.{name}" for name in ("protocol", "use", "facts", "releases")),
+    *(f"{agent.__name__}.{name}" for name in ("environment", "install", "main")),
 )
 """What is sent, in an order in which each finds what it imports."""
 _BOOTSTRAP = """
 import json, platform, sys, types
+print()  # ends what a login has printed
 if sys.version_info < (3, 10):
     text = "python3 on the device is %s: at least 3.10 is needed" % platform.python_version()
     sys.exit(print(json.dumps({"event": "error", "text": text})))
@@ -60,8 +83,9 @@ class Remote:
         self.target = target
         self.reporter = reporter
         self._batch = batch
-        self._folder = Path(tempfile.mkdtemp(prefix="spit-ssh-"))
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(draft_folder(_short_place(), _DRAFT))
+        self._running: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -103,171 +127,145 @@ class Remote:
         return words
 
     def call(
-        self, operation: str, *, feed: Callable[[IO[bytes]], None] | None = None, **fields: Any
-    ) -> Any:
-        """Do an operation of ``agent/main.py``; its result.
+        self,
+        operation: str,
+        kind: type[_T],
+        *,
+        feed: Callable[[Callable[[bytes], None]], None] | None = None,
+        **fields: Any,
+    ) -> _T:
+        """Do an operation of ``agent/main.py``; its result, checked to be of ``kind``.
 
-        feed  writes what the operation reads from stdin after its request
+        feed  is called with what writes to the operation's stdin after its request
 
-        Raises DeployError with the device's sentence, or Unreachable.
+        Raises DeployError with the device's sentence, Unbelievable, or Unreachable.
         """
         request = {"operation": operation, "root": self.target.root, **fields}
         head = json.dumps(_sources()).encode() + b"\n" + json.dumps(request).encode() + b"\n"
         python = f"exec python3 -c {shlex.quote(_BOOTSTRAP)}"
         words = [*self.ssh(), "--", self.target.host, python]
-        with tempfile.TemporaryFile() as complaints:
-            process = self._start(words, complaints)
-            try:
-                result = self._converse(process, head, feed)
-                code = process.wait()
-            finally:
-                self._end(process)
-            complaints.seek(0)
-            told = complaints.read().decode(errors="replace")
-        if "result" in result:
-            return result["result"]
-        raise self._failure(result.get("error"), code, told)
+        with self._child(words, SILENCE, BEAT_SECONDS) as child:
+            with suppress(BrokenPipeError):  # why it stopped reading comes on stdout, or as status
+                child.send(head)
+                if feed is not None:
+                    feed(child.send)
+                    child.end_input()
+            last, noise = self._last_word(child)
+            if isinstance(last, Result):
+                return value_of(self.target.host, operation, last, kind)
+            if last is not None:
+                raise DeployError(last.text[:_SENTENCE])
+            raise self._failure(child.end(), child.told, noise)
 
     def run_local(self, words: list[str], on_line: Callable[[str], None]) -> tuple[int, str]:
         """A command here that uses the connection: status and stderr; stdout goes to ``on_line``,
         cut at carriage returns, too."""
-        with tempfile.TemporaryFile() as complaints:
-            process = self._start(words, complaints)
-            try:
-                assert process.stdin is not None and process.stdout is not None
-                process.stdin.close()
-                waiting = b""
-                while piece := process.stdout.read1(4096):  # type: ignore[attr-defined]
-                    *lines, waiting = (waiting + piece).replace(b"\r", b"\n").split(b"\n")
-                    for line in lines:
-                        on_line(line.decode(errors="replace"))
-                code = process.wait()
-            finally:
-                self._end(process)
-            complaints.seek(0)
-            return code, complaints.read().decode(errors="replace")
+        with self._child(words, 2 * SILENCE) as child:
+            child.end_input()
+            for line in child.lines():
+                child.heard()
+                on_line(line.decode(errors="replace"))
+            return child.end(), child.told
 
     def close(self) -> None:
         """End what is running and the connection; may be called from another thread."""
         with self._lock:
             self._closed = True
-            for process in self._running:
-                process.kill()
+            for child in self._running:
+                child.kill()
         if (self._folder / "socket").exists():
-            subprocess.run(
-                [*self.ssh(), "-O", "exit", "--", self.target.host],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
-        shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    [*self.ssh(), "-O", "exit", "--", self.target.host],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=False,
+                    timeout=_GOODBYE_SECONDS,
+                )
+        with suppress(OSError):  # the connection takes its socket away itself, perhaps now
+            self._stack.close()
 
     def _connect(self) -> None:
         """Log in, asking if the user is there to answer."""
-        with tempfile.TemporaryFile() as complaints:
-            words = [*self.ssh(), "--", self.target.host, "exit 0"]
-            process = self._start(words, complaints)
-            try:
-                assert process.stdin is not None
-                process.stdin.close()
-                code = process.wait()
-            finally:
-                self._end(process)
-            complaints.seek(0)
-            told = complaints.read().decode(errors="replace")
-        if code != 0:
-            raise unreachable(self.target.host, told)
+        asks = not self._batch and sys.stdin is not None and sys.stdin.isatty()
+        words = [*self.ssh(), "--", self.target.host, "exit 0"]
+        with self._child(words, ANSWER_SECONDS if asks else SILENCE) as child:
+            child.end_input()
+            for _ in child.lines():
+                pass
+            code = child.end()
+            if code != 0:
+                raise unreachable(self.target.host, child.told)
 
-    def _start(self, words: list[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def _child(
+        self, words: Sequence[str], patience: float, beat: float | None = None
+    ) -> Iterator[Child]:
+        """A program that uses the connection, until the end of the block.
+
+        In the block, what is wrong with what it says becomes a DeployError.
+        """
         with self._lock:
             if self._closed:
                 raise KeyboardInterrupt
-            process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
-            )
-            self._running.add(process)
-        return process
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        with self._lock:
-            self._running.discard(process)
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:  # what is left in the buffer has no reader
-                    continue
-
-    def _converse(
-        self,
-        process: subprocess.Popen[bytes],
-        head: bytes,
-        feed: Callable[[IO[bytes]], None] | None,
-    ) -> dict[str, Any]:
-        """Send, then hand events on until the call's last word."""
-        assert process.stdin is not None and process.stdout is not None
+            child = Child(words, patience, beat)
+            self._running.add(child)
         try:
-            process.stdin.write(head)
-            process.stdin.flush()
-            if feed is not None:
-                feed(process.stdin)
-                process.stdin.close()
-        except BrokenPipeError:  # why it stopped reading comes on stdout, or as its status
-            pass
-        with _beating(process.stdin):
-            return self._last_word(process.stdout)
+            yield child
+        except TimeoutError as error:
+            raise silent(self.target.host, patience) from error
+        except TooMuch as error:
+            raise Unbelievable(
+                f"{self.target.host} says more than spit-edge does: over {size_text(LINE_BYTES)} "
+                f"in a line, or {size_text(SPOKEN_BYTES)} in all"
+            ) from error
+        finally:
+            with self._lock:
+                self._running.discard(child)
+            child.close()
 
-    def _last_word(self, stream: IO[bytes]) -> dict[str, Any]:
-        for line in stream:
-            try:
-                event = json.loads(line)
-            except ValueError:  # what a login script prints
+    def _last_word(self, child: Child) -> tuple[Result | Refusal | None, bytes]:
+        """None if there is none; and the last line that was none of ours."""
+        noise = b""
+        for line in child.lines():
+            event = event_in(self.target.host, line)
+            if event is None:
+                noise = line if line.strip() else noise
                 continue
-            if not isinstance(event, dict) or "event" not in event:
-                continue
-            if event.get("event") == "result":
-                return {"result": event["value"]}
-            if event.get("event") == "error":
-                return {"error": event["text"]}
-            self.reporter.event(event)
-        return {}
+            child.heard()
+            if isinstance(event, Result | Refusal):
+                return event, noise
+            if not isinstance(event, Alive):
+                self.reporter.event(event)
+        return None, noise
 
-    def _failure(self, text: str | None, code: int, told: str) -> DeployError:
-        if text is not None:
-            return DeployError(text)
+    def _failure(self, code: int, told: str, noise: bytes) -> DeployError:
+        host = self.target.host
         if code == _NO_PYTHON:
-            return DeployError(
-                f"there is no python3 on {self.target.host}: install Python 3.10 or newer there"
-            )
+            return DeployError(f"there is no python3 on {host}: install Python 3.10 or newer there")
         if code == 255 or code < 0:
-            return unreachable(self.target.host, told)
+            return unreachable(host, told)
+        said = f"; it said {quoted(noise)}" if noise else ""
+        if code == 0:
+            return Unbelievable(f"{host} did not answer{said}: does ssh run commands there?")
         last = (told.strip().splitlines() or [f"status {code}"])[-1]
-        return DeployError(f"Python on {self.target.host} stopped: {last}")
+        return DeployError(f"Python on {host} stopped: {last[:_SENTENCE]}{said}")
 
 
-@contextmanager
-def _beating(stream: IO[bytes]) -> Iterator[None]:
-    """Meanwhile, a line now and then."""
-    over = threading.Event()
+def _short_place() -> Path:
+    """A folder for temporary files whose path ssh takes for a socket.
 
-    def beat() -> None:
-        try:
-            while not over.wait(BEAT_SECONDS) and not stream.closed:
-                stream.write(b"\n")
-                stream.flush()
-        except (OSError, ValueError):  # the other side has ended, or this one has closed
-            pass
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    Raises DeployError.
+    """
+    named = (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp")
+    for place in filter(None, named):
+        if _PLACE.fullmatch(place) and os.access(place, os.W_OK | os.X_OK):
+            return Path(place)
+    raise DeployError(
+        "ssh needs a folder for its socket, with a path of at most 48 plain letters, and neither "
+        "TMPDIR nor XDG_RUNTIME_DIR nor /tmp is one that can be written: set TMPDIR to one"
+    )
 
 
 def _sources() -> list[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 from spit_edge.base.progress import Meter, Steps
 from spit_edge.base.sizes import size_text
 from spit_edge.base.text import shown
+from spit_edge.export.deploy.answers import Event, StepBegun, StepDone, TableMade
 
 
 class Reporter(Protocol):
@@ -16,8 +17,8 @@ class Reporter(Protocol):
     def line(self, text: str) -> None:
         """A fact or a result."""
 
-    def event(self, event: dict[str, Any]) -> None:
-        """An event of the device: step, done or table."""
+    def event(self, event: Event) -> None:
+        """What the device is at."""
 
     def sending(self, total: int) -> None:
         """A transfer of so many bytes begins."""
@@ -39,14 +40,13 @@ class PersonalReporter:
     def line(self, text: str) -> None:
         self.console.print(shown(text, lines=True), soft_wrap=True)
 
-    def event(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "step":
-            self.line(f"{event['what']} ...")
-        elif kind == "done":
-            self.line(f"{event['what']} {event['seconds']:.1f} s")
-        elif kind == "table":
-            sys.stdout.write(shown(event["text"], lines=True))
+    def event(self, event: Event) -> None:
+        if isinstance(event, StepBegun):
+            self.line(f"{event.what} ...")
+        elif isinstance(event, StepDone):
+            self.line(f"{event.what} {event.seconds:.1f} s")
+        elif isinstance(event, TableMade):
+            sys.stdout.write(shown(event.text, lines=True))
             sys.stdout.flush()
 
     def sending(self, total: int) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from spit_edge.base.driver import dotted
 from spit_edge.base.sizes import size_text
+from spit_edge.export.deploy.answers import Count, ReleaseName
 from spit_edge.export.deploy.errors import DeployError
 
 HOME = "spit-edge"
@@ -79,11 +79,16 @@ class DeployOptions:
     ignore_memory: bool = False
 
 
+Version = Annotated[str, Meta(pattern=r"^\d{1,9}\.\d{1,9}[\w.+-]{0,80}\Z")]
+
+_Package = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.+-]{0,79}\Z")]
+
+
 class Gpu(Struct, frozen=True):
     """Compute capability times ten, and the newest CUDA that the driver runs (13000 for 13.0)."""
 
-    sm: int
-    cuda: int
+    sm: Annotated[int, Meta(ge=10, le=9999)]
+    cuda: Annotated[int, Meta(ge=1000, le=999_999)]
 
 
 class Facts(Struct, frozen=True):
@@ -98,20 +103,20 @@ class Facts(Struct, frozen=True):
     current, previous  names of releases
     """
 
-    root: str
-    machine: str
-    python: str
+    root: Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f]*\Z", max_length=4096)]
+    machine: Annotated[str, Meta(pattern=r"^\w{1,40}\Z")]
+    python: Version
     venv: bool
-    numpy: str | None
-    tensorrt: str | None
-    to_compile: list[str]
+    numpy: Version | None
+    tensorrt: Version | None
+    to_compile: Annotated[list[_Package], Meta(max_length=20)]
     gpu: Gpu | None
-    jetson: str | None
+    jetson: Annotated[str, Meta(max_length=500)] | None
     rsync: bool
-    disk_free: int
-    memory_free: int | None
-    current: str | None
-    previous: str | None
+    disk_free: Count
+    memory_free: Count | None
+    current: ReleaseName | None
+    previous: ReleaseName | None
 
     def __str__(self) -> str:
         parts = [self.jetson or self.machine, f"Python {self.python}"]
@@ -125,11 +130,3 @@ class Facts(Struct, frozen=True):
         if self.memory_free is not None:
             parts.append(f"{size_text(self.memory_free)} of memory free")
         return ", ".join(parts)
-
-
-def facts_from(value: Any) -> Facts:
-    """The facts in a device's answer."""
-    try:
-        return msgspec.convert(value, Facts)
-    except msgspec.ValidationError as error:
-        raise DeployError(f"the device says strange things of itself: {error}") from error

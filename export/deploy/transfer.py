@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
 import shutil
@@ -10,15 +9,24 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import IO
 
+from spit_edge.base.drafts import draft_folder
 from spit_edge.export.deploy.agent.protocol import FULL
-from spit_edge.export.deploy.errors import DeployError, unreachable
+from spit_edge.export.deploy.child import tied
+from spit_edge.export.deploy.errors import DeployError, silent
 from spit_edge.export.deploy.package import PackedFile
-from spit_edge.export.deploy.remote import Remote
+from spit_edge.export.deploy.remote import SILENCE, Remote
 
-_USAGE = 1
-"""Exit status of rsync that does not know an option."""
+_CHUNK = 1 << 20
+_REASONS = {
+    1: "rsync here or there is too old",
+    2: "rsync does not bear what the login on the device prints",
+    12: "rsync's stream is disturbed, as by what a login prints, or broke",
+}
+"""By rsync's exit status."""
+_TIMEOUT = 30
 
 
 def send(
@@ -41,39 +49,46 @@ def send(
     try:
         sent = rsync and shutil.which("rsync") and _send_rsync(remote, root, sources, total)
         if not sent:
-            remote.call("receive", feed=_Archive(sources, missing, remote.reporter.sent).write)
+            archive = _Archive(sources, missing, remote.reporter.sent)
+            remote.call("receive", NoneType, feed=archive.write)
     finally:
         remote.reporter.transfer_ended()
-    remote.call("adopt", files={sha256: file.bytes for sha256, file in sources.items()})
+    whole = {sha256: file.bytes for sha256, file in sources.items()}
+    remote.call("adopt", NoneType, files=whole)
     return total
 
 
 def _send_rsync(remote: Remote, root: str, sources: Mapping[str, PackedFile], total: int) -> bool:
-    """False if the rsync here does not know the options."""
-    with tempfile.TemporaryDirectory(prefix="spit-send-") as folder:
+    """False if it does not work: here or there it may be too old, or a login there prints lines,
+    which its protocol does not bear."""
+    with draft_folder(Path(tempfile.gettempdir()), "spit-send") as draft:
+        folder = draft / "files"
+        folder.mkdir()
         for sha256, file in sources.items():
-            (Path(folder) / sha256).symlink_to(file.source.resolve())
+            (folder / sha256).symlink_to(file.source.resolve())
         words = [
             "rsync",
             "--recursive",
             "--copy-links",
             "--inplace",
             "--partial",
+            f"--timeout={SILENCE}",
             "-s",  # no shell reads the folder's name
         ]
-        words += ["--info=progress2", "--rsh", shlex.join(remote.ssh())]
+        words += ["--info=progress2", "--rsh", shlex.join(tied(remote.ssh()))]
         words += ["--", f"{folder}/", f"{_bracketed(remote.target.host)}:{root}/incoming/"]
         code, told = remote.run_local(words, lambda line: _progress(line, remote, total))
     if code == 0:
         return True
-    if code == _USAGE:
-        remote.reporter.line("rsync here or there is too old: tar is used instead")
-        return False
     if "No space left on device" in told or "Disk quota exceeded" in told:
         raise DeployError(FULL)
-    if code in (12, 30, 255) or code < 0:  # of rsync: its stream, a timeout; of ssh
-        raise unreachable(remote.target.host, told)
-    raise DeployError(f"rsync failed: {(told.strip().splitlines() or [f'status {code}'])[0]}")
+    if code == _TIMEOUT:
+        raise silent(remote.target.host, SILENCE)
+    # If it is the connection, tar finds that out and says so.
+    first = (told.strip().splitlines() or [f"status {code}"])[0][:300]
+    why = _REASONS.get(code, f"rsync does not work: {first}")
+    remote.reporter.line(f"{why}: tar is used instead")
+    return False
 
 
 def _progress(line: str, remote: Remote, total: int) -> None:
@@ -99,28 +114,28 @@ class _Archive:
         self._sources, self._missing, self._sent = sources, missing, sent
         self._done = 0
 
-    def write(self, stream: IO[bytes]) -> None:
-        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            for sha256, file in self._sources.items():
-                offset = self._missing[sha256]
-                member = tarfile.TarInfo(f"{sha256}.{offset}")
-                member.size = file.bytes - offset
-                with file.source.open("rb") as content:
-                    content.seek(offset)
-                    archive.addfile(member, _Counted(content, self._count))
+    def write(self, send: Callable[[bytes], None]) -> None:
+        """Raises DeployError for a file that is shorter than it was."""
+        # Without tarfile's stream, which writes even when it is dropped after an interrupt.
+        for sha256, file in self._sources.items():
+            offset = self._missing[sha256]
+            member = tarfile.TarInfo(f"{sha256}.{offset}")
+            member.size = file.bytes - offset
+            send(member.tobuf(tarfile.PAX_FORMAT))
+            with file.source.open("rb") as content:
+                content.seek(offset)
+                self._send(content, member.size, file.source, send)
+            send(b"\0" * (-member.size % tarfile.BLOCKSIZE))
+        send(b"\0" * 2 * tarfile.BLOCKSIZE)
 
-    def _count(self, number: int) -> None:
-        self._done += number
-        self._sent(self._done)
-
-
-class _Counted(io.RawIOBase):
-    """A file that tells how much of it was read."""
-
-    def __init__(self, content: IO[bytes], count: Callable[[int], None]) -> None:
-        self._content, self._count = content, count
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._content.read(size)
-        self._count(len(data))
-        return data
+    def _send(
+        self, content: IO[bytes], size: int, source: Path, send: Callable[[bytes], None]
+    ) -> None:
+        while size:
+            data = content.read(min(size, _CHUNK))
+            if not data:
+                raise DeployError(f"{source} has changed meanwhile: deploy again")
+            send(data)
+            size -= len(data)
+            self._done += len(data)
+            self._sent(self._done)

@@ -13,6 +13,7 @@ from typing import Any
 
 from spit_edge.base.driver import driver_facts
 from spit_edge.base.install import installed_versions
+from spit_edge.export.deploy.agent.use import in_use
 from spit_edge.runtime.jetson.board import find_board
 
 
@@ -35,8 +36,7 @@ def facts(root: Path) -> dict[str, Any]:
         "rsync": shutil.which("rsync") is not None,
         "disk_free": free_bytes(place),
         "memory_free": _free_memory(),
-        "current": _link(root / "current"),
-        "previous": _link(root / "previous"),
+        **in_use(root)._asdict(),
     }
 
 
@@ -64,8 +64,3 @@ def _free_memory() -> int | None:
         return None
     found = re.search(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)
     return None if found is None else 1024 * int(found[1])
-
-
-def _link(path: Path) -> str | None:
-    """The release that a link stands for."""
-    return os.path.basename(os.readlink(path)) if path.is_symlink() else None

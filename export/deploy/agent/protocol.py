@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -19,9 +20,13 @@ from spit_edge.base.errors import SpitError
 
 PATIENCE = 60
 """Seconds without a sign of life after which a client counts as gone."""
+ALIVE_SECONDS = 10
+"""Between signs of life of our own."""
 TAIL = 12
 """Lines of a failed command that are worth reading."""
 FULL = "the device's disk is full: free some space and deploy again"
+
+_speaking = threading.Lock()
 
 
 class Refused(SpitError):
@@ -30,8 +35,22 @@ class Refused(SpitError):
 
 def say(event: str, **fields: Any) -> None:
     """Send one event."""
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-    sys.stdout.flush()
+    line = json.dumps({"event": event, **fields}) + "\n"
+    with _speaking:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+def keep_saying_alive() -> None:
+    """From now on, a sign of life every few seconds, however long the work takes."""
+
+    def beat() -> None:
+        with contextlib.suppress(OSError):  # nobody listens
+            while True:
+                say("alive")
+                time.sleep(ALIVE_SECONDS)
+
+    threading.Thread(target=beat, daemon=True).start()
 
 
 class Impatient:

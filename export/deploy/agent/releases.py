@@ -1,25 +1,31 @@
 """Files by their content: what is there is never sent again, and releases share it.
 
 ``objects/<sha256>`` holds whole files, ``incoming/<sha256>`` what has arrived of the others, and
-``releases/<name>/`` hard links to objects.  The links ``current`` and ``previous`` say which is in
-use and which was before.
+``releases/<name>/`` hard links to objects.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
+import pwd
 import shutil
+import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from spit_edge.base.files import file_sha256
 from spit_edge.export.deploy.agent.protocol import Refused, attempt, step
+from spit_edge.export.deploy.agent.use import RELEASES, STATES, in_use
 
-OBJECTS, INCOMING, RELEASES, VENVS = "objects", "incoming", "releases", "venvs"
+OBJECTS, INCOMING, VENVS = "objects", "incoming", "venvs"
+CONTENTS = "package.json"
+_MADE = "made-ready.json"
 MARK = ".spit-edge"
 """A file that says the folder is ours."""
 _CHUNK = 1 << 20
@@ -33,10 +39,14 @@ class Readable(Protocol):
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Around all that writes: one deployment at a time.  Makes ``root`` if there is none."""
+    """Around all that writes: one deployment at a time.  Makes ``root`` if there is none.
+
+    Raises Refused if others than this user could have put there what would run.
+    """
     if root.exists() and not (root / MARK).exists() and any(root.iterdir()):
         raise Refused(f"{root} on the device holds something else: choose another folder")
     root.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign(root)
     with (root / MARK).open("a") as mark:
         try:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,6 +55,35 @@ def locked(root: Path) -> Iterator[None]:
         for folder in (OBJECTS, INCOMING, RELEASES, VENVS):
             (root / folder).mkdir(exist_ok=True)
         yield
+
+
+def _refuse_foreign(root: Path) -> None:
+    inner = [root / name for name in (OBJECTS, INCOMING, RELEASES, VENVS, STATES)]
+    deeper = [p for name in (RELEASES, VENVS, STATES) for p in (root / name).glob("*")]
+    for place in (root.resolve(), *inner, *deeper):
+        if not os.path.lexists(place):
+            continue
+        found = place.lstat()
+        if found.st_uid != os.geteuid():
+            raise Refused(
+                f"{place} on the device belongs to {_user(found.st_uid)}, whose programs would "
+                f"run: log in as that user, or choose another folder, or, if all in it is yours, "
+                f"sudo chown -R {_user(os.geteuid())} {root} there"
+            )
+        if not stat.S_ISDIR(found.st_mode):
+            raise Refused(f"{place} on the device is no folder: choose another one, or remove it")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Refused(
+                f"{place} on the device can be written by others, whose programs would run: look "
+                f"through it, then chmod -R go-w {root} there"
+            )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
@@ -111,14 +150,30 @@ def assemble(root: Path, release: str, files: Mapping[str, str]) -> Path:
     return folder
 
 
+def remember(folder: Path, made: Mapping[str, Any]) -> None:
+    """Keep, beside a release, how it was made ready."""
+    fresh = folder / f".{_MADE}.new"
+    fresh.write_text(json.dumps(made))
+    fresh.replace(folder / _MADE)
+
+
+def remembered(folder: Path) -> dict[str, Any] | None:
+    """What was kept; None if nothing was, or it is damaged."""
+    try:
+        made = json.loads((folder / _MADE).read_text())
+    except (OSError, ValueError):
+        return None
+    return made if isinstance(made, dict) else None
+
+
 def clean(root: Path, keep: int) -> list[str]:
     """Remove all but the last ``keep`` releases and what only they held; names of what went.
 
     The current and the previous one stay in any case.
     """
-    pinned = {link.resolve() for name in ("current", "previous") if (link := root / name).exists()}
+    pinned = set(in_use(root))
     releases = sorted((root / RELEASES).iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
-    removed = [p for p in releases[keep:] if p.resolve() not in pinned]
+    removed = [p for p in releases[keep:] if p.name not in pinned]
     for folder in removed:
         shutil.rmtree(folder)
     used = {p.resolve() for p in (root / RELEASES).glob("*/venv")}
@@ -133,25 +188,43 @@ def clean(root: Path, keep: int) -> list[str]:
     return [folder.name for folder in removed]
 
 
-def switch(root: Path, release: str) -> None:
-    """Make ``release`` the current one and the one before it the previous one."""
-    before = _release_of(root / "current")
-    os.utime(root / RELEASES / release)
-    # All of the release is on the disk before anything leads to it.
-    os.sync()
-    if before is not None and before != release:
-        _point(root / "previous", before)
-    _point(root / "current", release)
+def earlier(root: Path) -> str:
+    """The release before, to go back to, every file of it as it was sent.
 
-
-def rollback(root: Path) -> str:
-    """Swap current and previous; the name of what is current then."""
-    current, previous = _release_of(root / "current"), _release_of(root / "previous")
-    if current is None or previous is None or not (root / RELEASES / previous).is_dir():
+    Files that are missing in it are linked again.  Raises Refused if there is none, or others are
+    damaged.
+    """
+    release = in_use(root).previous
+    folder = root / RELEASES / str(release)
+    if release is None or not folder.is_dir():
         raise Refused(f"there is no earlier release in {root} on the device to go back to")
-    _point(root / "current", previous)
-    _point(root / "previous", current)
-    return previous
+    try:
+        files = _contents(folder, release)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise _damaged(release, CONTENTS) from None
+    assemble(root, release, {p: h for p, h in files.items() if (root / OBJECTS / h).is_file()})
+    for path, sha256 in files.items():
+        place = folder / path
+        if not place.is_file() or file_sha256(place)[0] != sha256:
+            raise _damaged(release, path)
+    return release
+
+
+def _contents(folder: Path, release: str) -> dict[str, str]:
+    """SHA-256 by path; raises ValueError if the list is not what the release is named by."""
+    data = (folder / CONTENTS).read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not sha256.startswith(release):
+        raise ValueError
+    listed = json.loads(data)["files"].items()
+    return {CONTENTS: sha256, **{path: str(file["sha256"]) for path, file in listed}}
+
+
+def _damaged(release: str, path: str) -> Refused:
+    return Refused(
+        f"{release} is damaged on the device ({path}), so what is in use stays: deploy that "
+        "bundle again"
+    )
 
 
 def restart(unit: str | None) -> None:
@@ -177,14 +250,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _release_of(link: Path) -> str | None:
-    return os.path.basename(os.readlink(link)) if link.is_symlink() else None
-
-
-def _point(link: Path, release: str) -> None:
-    fresh = link.with_name(f".{link.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(Path(RELEASES) / release)
-    os.replace(fresh, link)

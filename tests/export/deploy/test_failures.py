@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -116,10 +117,30 @@ def test_old_python(device: Device, other: Path, capsys) -> None:
     assert "3.8.10: at least 3.10 is needed" in refused(device, other, capsys)
 
 
-def test_words_at_login_do_no_harm(device: Device, bundle: Path, capsys) -> None:
-    device.server.set_environment(str(device.tools), device.home, before="echo '{}'; echo welcome")
-    (device.tools / "rsync").unlink()  # it does not bear them
-    assert device.deploy(bundle) == 0
+def test_words_at_login_do_no_harm(device: Device, other: Path, capsys) -> None:
+    """Lines, events that are none, and words without an end; rsync does not bear them."""
+    words = "echo '{}'; echo '[1]'; echo welcome; printf 'you have mail: '"
+    device.server.set_environment(str(device.tools), device.home, before=words)
+    assert device.deploy(other) == 0
+    told = "rsync does not bear what the login on the device prints: tar is used instead"
+    assert (told in capsys.readouterr().err) == bool(shutil.which("rsync"))
+    assert device.deploy(other, "--rollback") == 0
+
+
+def test_damage_there_is_no_way_back(device: Device, other: Path, capsys) -> None:
+    """Of files it is refused; an environment is made anew."""
+    assert device.deploy(other) == 0
+    environment = (device.root / "previous" / "venv").resolve()
+    (environment / "bin" / "python").unlink()
+    assert device.deploy(other, "--rollback") == 0
+    assert "making the Python environment" in capsys.readouterr().err
+    assert (device.current / "venv").resolve() != environment
+    # The other one is the previous one now.
+    place = device.root / "previous" / "bundle" / "parity.json"
+    place.write_bytes(place.read_bytes()[:-1] + b" ")
+    assert "is damaged on the device" in refused(device, other, capsys, "--rollback")
+    assert device.deploy(other) == 0
+    assert device.deploy(other, "--rollback") == 0
 
 
 def test_damaged_bundle(device: Device, other: Path, capsys) -> None:
@@ -153,12 +174,16 @@ def test_other_environment_for_the_release_in_use(
     """The same release again, with other packages: while they are tried, it keeps its own."""
     assert device.deploy(bundle) == 0
     before = (device.current / "venv").resolve()
-    real = steps.make_plan
+    plan, request = steps.make_plan, steps._request
 
-    def other(*given: object) -> object:
-        return replace(real(*given), requires=("pip",), backend="no-such")  # type: ignore[arg-type]
+    def other_plan(*given: object) -> object:
+        return replace(plan(*given), requires=("pip",))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steps, "make_plan", other)
+    def other_request(*given: object) -> object:
+        return request(*given) | {"backend": "no-such"}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "make_plan", other_plan)
+    monkeypatch.setattr(steps, "_request", other_request)
     assert "there is no backend" in refused(device, bundle, capsys)
     assert (device.current / "venv").resolve() == before
     assert len(list((device.root / "venvs").iterdir())) == 2

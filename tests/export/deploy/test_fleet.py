@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -70,11 +71,31 @@ def test_device_list(tmp_path) -> None:
         ('[[device]]\nhost = "a"\nengin = "now"', "engin"),
         ('[[device]]\nhost = "a"\n[[device]]\nhost = "a"', "twice"),
         ("device = []", "names no device"),
+        ("device = " + "[" * 100_000, "nested too deeply"),
+        ("device = " + "{a=" * 100_000, "nested too deeply"),
+        ("device = " + "9" * 5000, "no list of devices"),
+        ("#" * (1 << 20) + "#", "no file of at most"),
     ],
 )
 def test_wrong_device_lists(tmp_path, text: str, why: str) -> None:
     with pytest.raises(DeployError, match=why):
         devices(tmp_path / "devices.toml", text)
+
+
+def test_device_lists_that_are_no_text_files(tmp_path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "latin").write_bytes(b'[[device]]\nhost = "caf\xe9"\n')
+    for file in (
+        tmp_path,
+        tmp_path / "none",
+        tmp_path / "fifo",
+        Path("/dev/zero"),
+        tmp_path / "latin",
+    ):
+        with pytest.raises(DeployError, match=str(file)):
+            read_members(
+                file, DeployOptions(), service=None, default_service="bundle", ssh_config=None
+            )
 
 
 def test_live_table(monkeypatch) -> None:

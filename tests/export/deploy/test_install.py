@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spit_edge.export.deploy import remote
-from spit_edge.export.deploy.agent import install, protocol
+from spit_edge.export.deploy.agent import environment, install, protocol
 
 Calls = list[tuple[list[str], dict[str, str]]]
 
@@ -28,6 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return ""
 
     monkeypatch.setattr(install, "run", run)
+    monkeypatch.setattr(environment, "run", run)
     return made
 
 

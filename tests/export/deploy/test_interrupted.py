@@ -86,7 +86,7 @@ def test_killed_while_sending_with_rsync(device: Device, bundle: Path, tmp_path,
     assert device.deploy(bundle) == 0
     _, _, megabytes = sent(capsys.readouterr().err)
     packed = sum(path.stat().st_size for path in (device.root / "objects").iterdir())
-    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.02)
+    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.51)  # told are 3 digits
     device.release()
 
 
@@ -111,7 +111,7 @@ def test_interrupted_while_sending_with_tar(device: Device, bundle, capsys, monk
     told = capsys.readouterr()
     _, _, megabytes = sent(told.err)
     packed = sum(path.stat().st_size for path in (device.root / "objects").iterdir())
-    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.02)
+    assert megabytes == pytest.approx((packed - arrived) / 1e6, abs=0.51)  # told are 3 digits
     device.release()
 
 

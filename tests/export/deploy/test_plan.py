@@ -15,7 +15,7 @@ from spit_edge.export.deploy.errors import DeployError
 from spit_edge.export.deploy.needs import check_needs, compute_needs
 from spit_edge.export.deploy.package import Package, PackedFile, make_package
 from spit_edge.export.deploy.plan import Plan, make_plan, misfit
-from spit_edge.export.deploy.target import DeployOptions, Facts, Gpu, facts_from
+from spit_edge.export.deploy.target import DeployOptions, Facts, Gpu
 from spit_edge.plugins.plugin_library import PluginLibrary
 from spit_edge.runtime.backends.records import RECORDS
 from spit_edge.runtime.bundle.folder import Bundle
@@ -209,8 +209,3 @@ def test_needs(package) -> None:
     with pytest.raises(DeployError, match="memory free but"):
         check_needs(fresh, changed(ORIN, memory_free=fresh.memory - 1))
     check_needs(fresh, changed(ORIN, memory_free=fresh.memory - 1), ignore_memory=True)
-
-
-def test_facts_are_checked() -> None:
-    with pytest.raises(DeployError, match="strange"):
-        facts_from({"root": 7})
