@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from spit_edge.base.errors import SpitError
+
 LINE_BYTES = 1 << 20
 """The most that a line may have."""
 SPOKEN_BYTES = 16 << 20
@@ -33,7 +35,7 @@ if os.getppid() == parent:
 """
 
 
-class TooMuch(Exception):
+class TooMuch(SpitError):
     """A line, or all of them, are longer than anything that is meant."""
 
 

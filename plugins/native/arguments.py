@@ -53,7 +53,7 @@ def images(
     first = batch.ndim == 4 and batch.shape[1] == 3 and layout != "NHWC"
     last = batch.ndim == 4 and batch.shape[3] == 3 and layout != "NCHW"
     if first and last:
-        last = size != batch.shape[2:] or size == batch.shape[1:3]
+        last = size is not None and size != batch.shape[2:]  # the ops' own layout is the first
     if last:
         batch = batch.transpose(0, 3, 1, 2)
     if first or last:

@@ -1,9 +1,10 @@
 """The ops on numpy arrays or torch CPU tensors; results are of the kind of the images.
 
 Images are a batch [B, H, W, 3] or [B, 3, H, W], or one image without the B, which is a batch of
-one.  ``layout`` says which ("NHWC" or "NCHW"); None: by the shape, and where both layouts fit, the
-channels are last.  Only what is not contiguous in the order [B, 3, H, W] is copied.  Every argument
-is checked, attributes by the op's contract; errors name the op, the argument and its value.
+one.  ``layout`` says which ("NHWC" or "NCHW"); None: by the shape (and that of the labels), and
+where both layouts fit, "NCHW".  Only what is not contiguous in the order [B, 3, H, W] is copied.
+Every argument is checked, attributes by the op's contract; errors name the op, the argument and its
+value.
 
 On the main thread Ctrl-C ends an op between its steps with KeyboardInterrupt.  Other threads may
 write the arrays of an op that runs: values may be wrong then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import torch
 
 from spit_edge.plugins.native import ops
 
+ROOT = Path(__file__).parents[3]
+FOLDERS = ("export", "plugins", "runtime", "spit_ref")
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 14, 11), dtype=np.uint8)
 LAST = np.ascontiguousarray(IMAGES.transpose(0, 2, 3, 1))
 VIEWS: list[Any] = [
@@ -24,8 +27,7 @@ VIEWS: list[Any] = [
     torch.from_numpy(LAST),
     torch.from_numpy(IMAGES).to(memory_format=torch.channels_last),
 ]
-SCRIPT = """
-import numpy as np
+SCRIPT = """import numpy as np
 import torch
 from numpy.typing import NDArray
 from spit_edge.plugins import region_features, superpixel_merge
@@ -68,20 +70,32 @@ def test_strided_labels() -> None:
 
 def test_where_both_layouts_fit() -> None:
     images = IMAGES[..., :3]
-    first, counts = ops.superpixel_merge(images, layout="NCHW")
+    first, counts = ops.superpixel_merge(images)
     assert first.shape == (2, 14, 3)
-    assert ops.superpixel_merge(images)[0].shape == (2, 3, 14)
-    known = ops.region_features(images, first, counts)  # by the labels
+    known = ops.region_features(images, first, counts)
     np.testing.assert_array_equal(known, ops.region_features(images, first, counts, layout="NCHW"))
+    last, counts = ops.superpixel_merge(images, layout="NHWC")
+    assert last.shape == (2, 3, 14)
+    known = ops.region_features(images, last, counts)  # by the labels
+    np.testing.assert_array_equal(known, ops.region_features(images, last, counts, layout="NHWC"))
 
 
 def test_types(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
+    # The folders under the package's name: mypy does not follow an editable installation.
+    links = tmp_path / "links" / "spit_edge"
+    links.mkdir(parents=True)
+    for place in (*(ROOT / "spit_edge").iterdir(), *(ROOT / name for name in FOLDERS)):
+        (links / place.name).symlink_to(place)
     checker = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "script.py"]
-    done = subprocess.run(checker, cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "MYPYPATH": str(tmp_path / "links")}
+    done = subprocess.run(
+        checker, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     shown = re.findall(r'Revealed type is "(.*)"', done.stdout)
     assert len(shown) == SCRIPT.count("reveal_type("), done.stdout
     for one in shown:
         assert "Any" not in one.replace("tuple[Any, ...]", "shape"), one
         assert "int32" in one or "_32Bit" in one or "Tensor" in one, one
-    assert done.stdout.count(": error: ") == 1 and "overload" in done.stdout, done.stdout
+    wrong = set(re.findall(r"script\.py:(\d+): error: .*overload", done.stdout))
+    assert wrong == {str(len(SCRIPT.splitlines()))}, done.stdout
