@@ -222,7 +222,7 @@ def test_old_files_that_cannot_be_removed(device: Device, other: Path, capsys) -
     """That undoes nothing; root may remove everything but a place where something is mounted."""
     stuck = device.root / "venvs" / "stuck"
     stuck.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "tmpfs", str(stuck)]
+    mounted = ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(stuck)]
     if os.getuid() != 0 or subprocess.run(mounted, check=False).returncode != 0:
         pytest.skip("only root may mount")
     try:
