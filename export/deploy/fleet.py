@@ -93,7 +93,7 @@ def read_members(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DeployError(f"{file} names {twice[0]} twice: give each device a name of its own")
     if not members:
-        raise DeployError(f"{file} names no device")
+        raise DeployError(f"{file} lists no devices")
     return members
 
 
@@ -103,15 +103,15 @@ def _parse(file: Path) -> _File:
     try:
         if not file.is_file() or file.stat().st_size > _FILE_BYTES:
             raise DeployError(
-                f"{file} is no list of devices: it is no file of at most {size_text(_FILE_BYTES)}"
+                f"{file} is not a list of devices: not a file of at most {size_text(_FILE_BYTES)}"
             )
         return msgspec.convert(toml.loads(file.read_text("utf-8")), _File)
     except OSError as error:
         raise DeployError(f"cannot read {file}: {error.strerror}") from error
     except RecursionError as error:
-        raise DeployError(f"{file} is no list of devices: it is nested too deeply") from error
+        raise DeployError(f"{file} is not a list of devices: it is nested too deeply") from error
     except (ValueError, msgspec.ValidationError) as error:
-        raise DeployError(f"{file} is no list of devices: {error}") from error
+        raise DeployError(f"{file} is not a list of devices: {error}") from error
 
 
 Work = Callable[[Remote, Member], str]

@@ -137,7 +137,7 @@ def _libraries(given: Sequence[Path]) -> dict[str, PluginLibrary]:
 
 def _wheel(path: Path) -> Path:
     if not (path.is_file() and path.name.startswith("spit_edge-") and path.suffix == ".whl"):
-        raise DeployError(f"{path} is no wheel of spit-edge: make one with pip wheel --no-deps .")
+        raise DeployError(f"{path} is not a wheel of spit-edge: pip wheel --no-deps . makes one")
     return path
 
 

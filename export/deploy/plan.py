@@ -142,7 +142,7 @@ def _prebuilt(
     for path, library in libraries.items():
         if (reason := misfit(library, facts, contracts)) is None:
             return path, []
-        reasons.append(f"{library.path} is not taken: {reason}")
+        reasons.append(f"{library.path} is not used: {reason}")
     return None, reasons
 
 
@@ -161,7 +161,7 @@ def misfit(library: PluginLibrary, facts: Facts, contracts: Mapping[str, int]) -
         return f"it has no code for sm_{facts.gpu.sm}"
     for op, version in contracts.items():
         if library.contracts.get(op) != version:
-            return f"it has not version {version} of {op}"
+            return f"it does not have version {version} of {op}"
     return None
 
 

@@ -43,15 +43,15 @@ def parse_target(
         host, _, folder = text[1:].partition("]")
         folder = folder.removeprefix(":")
     if not host or host.startswith("-") or any(c.isspace() or not c.isprintable() for c in host):
-        raise DeployError(f"{text!r} is no device: write user@host or user@host:folder")
+        raise DeployError(f"{text!r} is not a device: write user@host or user@host:folder")
     for given in filter(None, (name, None if folder else default_name)):
         if not _NAME.fullmatch(given):
             raise DeployError(
-                f"{given!r} is no name for a service: use letters, digits, '.', '_' and '-', "
+                f"{given!r} is not a name for a service: use letters, digits, '.', '_' and '-', "
                 "as in --name door-camera"
             )
     if folder.startswith("-") or not folder.isprintable():
-        raise DeployError(f"{folder!r} is no folder for a service")
+        raise DeployError(f"{folder!r} is not a folder for a service")
     if not folder:
         return Target(host, f"{HOME}/{name or default_name}", ssh_config)
     return Target(host, f"{folder}/{name}" if name else folder, ssh_config)

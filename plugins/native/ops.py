@@ -212,7 +212,7 @@ def call(
     Outputs are arrays in the contract's order, of the contract's types.
     """
     if contract not in CONTRACTS:
-        raise ContractError(f"{contract.name} is no op of this package")
+        raise ContractError(f"{contract.name} is not an op of this package")
     values = contract.field_values({name: arguments.plain(v) for name, v in attributes.items()})
     if (wanted := values.get("token_type", "float32")) != "float32":
         raise ContractError(f"{contract.name} gives {wanted} tokens on GPUs only")

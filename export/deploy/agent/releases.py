@@ -71,7 +71,7 @@ def _refuse_foreign(root: Path) -> None:
                 f"sudo chown -R {_user(os.geteuid())} {root} there"
             )
         if not stat.S_ISDIR(found.st_mode):
-            raise Refused(f"{place} on the device is no folder: choose another one, or remove it")
+            raise Refused(f"{place} on the device is not a folder: choose another, or remove it")
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise Refused(
                 f"{place} on the device can be written by others, whose programs would run: look "

@@ -66,15 +66,15 @@ def test_device_list(tmp_path) -> None:
 @pytest.mark.parametrize(
     "text, why",
     [
-        ("device = 3", "no list of devices"),
-        ("[[device]", "no list of devices"),
+        ("device = 3", "not a list of devices"),
+        ("[[device]", "not a list of devices"),
         ('[[device]]\nhost = "a"\nengin = "now"', "engin"),
         ('[[device]]\nhost = "a"\n[[device]]\nhost = "a"', "twice"),
-        ("device = []", "names no device"),
+        ("device = []", "lists no devices"),
         ("device = " + "[" * 100_000, "nested too deeply"),
         ("device = " + "{a=" * 100_000, "nested too deeply"),
-        ("device = " + "9" * 5000, "no list of devices"),
-        ("#" * (1 << 20) + "#", "no file of at most"),
+        ("device = " + "9" * 5000, "not a list of devices"),
+        ("#" * (1 << 20) + "#", "not a file of at most"),
     ],
 )
 def test_wrong_device_lists(tmp_path, text: str, why: str) -> None:

@@ -80,7 +80,7 @@ def test_what_is_refused(bundle: Path, make_bundle, tmp_path) -> None:
     other = tmp_path / "numpy-2.0-cp312-cp312-linux_aarch64.whl"
     other.touch()
     for wanted, why in (
-        ({"wheels": [other]}, "no wheel of spit-edge"),
+        ({"wheels": [other]}, "not a wheel of spit-edge"),
         ({"wheelhouse": empty}, "no wheels in"),
         ({"plugins": [bundle / "model.onnx"]}, "not a plugin library"),
     ):

@@ -85,7 +85,7 @@ def test_other_devices_build_theirs(package, facts: Facts, why: str) -> None:
 
 def test_library_of_other_contracts_is_not_taken() -> None:
     old = replace(LIBRARY, contracts={op: version + 1 for op, version in LIBRARY.contracts.items()})
-    assert "has not version" in str(misfit(old, ORIN, LIBRARY.contracts))
+    assert "does not have version" in str(misfit(old, ORIN, LIBRARY.contracts))
     assert misfit(LIBRARY, ORIN, LIBRARY.contracts) is None
 
 

@@ -197,7 +197,7 @@ def test_a_link_out_of_the_folder(root: Path, tmp_path: Path) -> None:
     add_release(root, "1")
     (root / "venvs").rmdir()
     (root / "venvs").symlink_to(tmp_path)
-    with pytest.raises(Refused, match="venvs on the device is no folder"):
+    with pytest.raises(Refused, match="venvs on the device is not a folder"):
         add_release(root, "2")
 
 
