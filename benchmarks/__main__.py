@@ -13,7 +13,7 @@ from benchmarks.results import Result, read_results, run_suite, write_results
 from benchmarks.suite import NAMES, QUICK, QUICK_SIZES, Settings, load_suite
 from spit_edge.base.command_line import DONE, guarded
 from spit_edge.base.errors import SpitError
-from spit_edge.base.files import json_file, whole_file
+from spit_edge.base.files import check_writable, json_file, whole_file
 from spit_edge.base.install import pip_install
 from spit_edge.base.progress import console
 from spit_edge.base.ranges import COUNT, SIDE, THREADS
@@ -93,6 +93,12 @@ def _run(options: argparse.Namespace) -> int:
                 f"--rounds of {suite.name} must be at least {suite.least_rounds}, "
                 f"not {options.rounds}"
             )
+    # Before the work, which may take an hour.
+    files = [options.out / f"{suite.name}.json" for suite in suites] if options.out else []
+    files += [options.json] if options.json and options.json != STDOUT else []
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(file)
     results = []
     for suite in suites:
         settings = Settings(

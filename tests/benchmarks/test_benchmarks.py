@@ -203,6 +203,20 @@ def test_json_after_every_suite(tmp_path, monkeypatch) -> None:
     assert read_results(file) == [made]
 
 
+@pytest.mark.parametrize("option", ["--json", "--out"])
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    option, tmp_path, monkeypatch, capsys
+) -> None:
+    def run(*_: object) -> None:
+        pytest.fail("it was measured")
+
+    monkeypatch.setattr("benchmarks.__main__.run_suite", run)
+    (tmp_path / "tokenizer.json").mkdir()
+    place = tmp_path if option == "--out" else tmp_path / "tokenizer.json"
+    assert main(["tokenizer", option, str(place)]) == 2
+    assert "it is a folder" in capsys.readouterr().err
+
+
 def test_commit_is_that_of_the_sources() -> None:
     """The + says that the sources are not those of the commit; results are none of them."""
     assert "commit 0123456789ab+" in headline(result(sample_rows()))[1]
